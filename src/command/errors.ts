@@ -1,0 +1,9 @@
+import { defineErrors } from '../base/errors.ts'
+
+export const commandErrors = defineErrors({
+  command_unknown: { status: 400, summary: 'There is no command of that name.' },
+  option_invalid: {
+    status: 400,
+    summary: 'An option or argument of the command is missing, unknown or has a wrong value.',
+  },
+})
