@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
+import { createLogger } from './create-logger.ts'
 import {
   Backoff,
   Counters,
@@ -25,7 +26,6 @@ import {
   withTimeout,
   writeFileAtomic,
 } from './index.ts'
-import { createLogger } from './log.ts'
 import { version } from './version.ts'
 
 const folders: string[] = []

@@ -67,6 +67,7 @@ export const baseErrors = defineErrors({
   permission_denied: { status: 403, summary: 'The operating system refused access to a file.' },
   file_not_found: { status: 404, summary: 'A file or folder named in the command does not exist.' },
   file_damaged: { status: 500, summary: 'A state file could not be read; it was set aside under a new name.' },
+  port_in_use: { status: 409, summary: 'A port that is needed is taken by another program or app.' },
   not_supported: { status: 501, summary: 'This release, or this machine, does not support what was asked for.' },
 })
 

@@ -1,5 +1,3 @@
-import { type DestinationStream, pino } from 'pino'
-
 /** What the program needs of a log; pino's own shape, so that a pino logger is one. */
 export interface Logger {
   debug(fields: object, message: string): void
@@ -9,34 +7,6 @@ export interface Logger {
   child(bindings: Record<string, unknown>): Logger
 }
 
-export interface LogOptions {
-  level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
-  format: 'json' | 'console'
-  /** Where lines go; default standard error. */
-  destination?: { write(line: string): void }
-}
-
-/** Fields whose values never reach a log, wherever they stand. */
-const SECRET_FIELDS = ['privateKey', 'networkKey', 'cookie', 'token', 'secret', 'passphrase', 'phrase', 'authorization']
-
-/** The daemon's log (OBS-4): one JSON object a line, or a line for people. Secrets are replaced by their field name. */
-export function createLogger({ level, format, destination }: LogOptions): Logger {
-  const sink = destination ?? { write: (line: string) => void process.stderr.write(line) }
-  const redact = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`])
-  const stream: DestinationStream = format === 'json' ? sink : { write: (line) => sink.write(forPeople(line)) }
-  return pino(
-    {
-      level,
-      base: null,
-      messageKey: 'message',
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: redact, censor: '[secret]' },
-    },
-    stream,
-  )
-}
-
 /** A log that keeps nothing. */
 export const silentLogger: Logger = {
   debug: () => undefined,
@@ -44,12 +14,4 @@ export const silentLogger: Logger = {
   warn: () => undefined,
   error: () => undefined,
   child: () => silentLogger,
-}
-
-function forPeople(line: string): string {
-  const { level, time, message, folder, ...fields } = JSON.parse(line) as Record<string, unknown>
-  const rest = Object.entries(fields).map(
-    ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-  )
-  return `${String(time)} ${String(level).padEnd(5)} ${folder === undefined ? '' : `${String(folder)}: `}${String(message ?? '')}${rest.length === 0 ? '' : `  ${rest.join(' ')}`}\n`
 }

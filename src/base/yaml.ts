@@ -1,4 +1,5 @@
 import {
+  type Document,
   isAlias,
   isMap,
   isNode,
@@ -6,7 +7,6 @@ import {
   isScalar,
   isSeq,
   LineCounter,
-  type Node,
   type Pair,
   parseDocument,
   visit,
@@ -47,6 +47,8 @@ const MAX_ALIASES = 100
 const MAX_DEPTH = 64
 /** A file with more faults than this is not the file that was meant. */
 const MAX_FAULTS = 50
+/** Messages repeat what stands in the file; that may be long. */
+const MAX_TEXT_LENGTH = 300
 
 /**
  * Reads YAML 1.2 into a typed value, or says every fault with line and column: syntax, duplicate keys, unknown keys
@@ -61,22 +63,29 @@ export function parseYaml<S extends z.ZodType>({ text, schema, maxBytes = MAX_BY
     return failed([{ line: 1, column: 1, path: '', message: `nested deeper than ${MAX_DEPTH} levels` }])
   }
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, stringKeys: true, prettyErrors: false })
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, stringKeys: true, prettyErrors: false })
   const at = (offset: number): { line: number; column: number } => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(1, line), column: Math.max(1, col) }
   }
   if (document.errors.length > 0) {
-    return failed(document.errors.map((error) => ({ ...at(error.pos[0]), path: '', message: syntaxMessage(error) })))
+    return failed(document.errors.map((error) => ({ ...at(error.pos[0]), path: '', message: error.message })))
   }
   const warnings = document.warnings.map((warning) => ({ ...at(warning.pos[0]), path: '', message: warning.message }))
   if (warnings.length > 0) return failed(warnings)
-  const deep = tooMuch(document.contents)
-  if (deep !== undefined) return failed([{ ...at(deep.offset), path: '', message: deep.message }])
-
-  const parsed = schema.safeParse(document.toJS({ maxAliasCount: MAX_ALIASES }) ?? {})
+  const refused = refuseExcess(document)
+  if (refused !== undefined) return failed([{ ...at(refused.offset), path: '', message: refused.message }])
+  let plain: unknown
+  try {
+    plain = document.toJS({ maxAliasCount: MAX_ALIASES }) ?? {}
+  } catch (error) {
+    // Aliases of aliases that multiply past the bound.
+    return failed([{ line: 1, column: 1, path: '', message: (error as Error).message }])
+  }
+  const parsed = schema.safeParse(plain)
   if (parsed.success) return { value: parsed.data, faults: [] }
   const faults = parsed.error.issues
+    .slice(0, MAX_FAULTS)
     .flatMap((issue) => describeIssue(issue, schema))
     .map(({ path, message, atKey }) => ({
       ...at(offsetOf(document.contents, path, atKey)),
@@ -99,7 +108,7 @@ export function formatFaults(file: string, faults: readonly YamlFault[]): string
 /** Where a value stands in the text, so that a check made after parsing can name it too. The first line if it is not there. */
 export function locateInYaml(text: string, path: readonly PropertyKey[]): { line: number; column: number } {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, stringKeys: true, prettyErrors: false })
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, stringKeys: true, prettyErrors: false })
   const { line, col } = lines.linePos(offsetOf(document.contents, path, false))
   return { line: Math.max(1, line), column: Math.max(1, col) }
 }
@@ -124,12 +133,13 @@ export function nearestWord(word: string, candidates: Iterable<string>): string 
 }
 
 function failed(faults: readonly YamlFault[]): { value: undefined; faults: readonly YamlFault[] } {
-  const sorted = [...faults].sort((a, b) => a.line - b.line || a.column - b.column)
-  return { value: undefined, faults: sorted.slice(0, MAX_FAULTS) }
+  const sorted = [...faults].sort((a, b) => a.line - b.line || a.column - b.column).slice(0, MAX_FAULTS)
+  const shortened = sorted.map((fault) => ({ ...fault, message: shorten(fault.message), path: shorten(fault.path) }))
+  return { value: undefined, faults: shortened }
 }
 
-function syntaxMessage(error: { code: string; message: string }): string {
-  return error.code === 'DUPLICATE_KEY' ? 'this key stands here for the second time' : error.message
+function shorten(text: string): string {
+  return text.length <= MAX_TEXT_LENGTH ? text : `${text.slice(0, MAX_TEXT_LENGTH)}…`
 }
 
 /** An upper bound of the nesting, counted before the parser recurses into it. */
@@ -155,20 +165,32 @@ function nestingOf(text: string): number {
   return deepest
 }
 
-function tooMuch(contents: unknown): { offset: number; message: string } | undefined {
+function refuseExcess(document: Document): { offset: number; message: string } | undefined {
   let aliases = 0
   let found: { offset: number; message: string } | undefined
-  if (!isNode(contents)) return undefined
-  visit(contents as Node, {
-    Alias(_key, node) {
-      if (++aliases <= MAX_ALIASES) return undefined
-      found = { offset: node.range?.[0] ?? 0, message: `more than ${MAX_ALIASES} aliases` }
-      return visit.BREAK
+  const refuse = (node: { range?: readonly number[] | null | undefined }, message: string): symbol => {
+    found = { offset: node.range?.[0] ?? 0, message }
+    return visit.BREAK
+  }
+  visit(document, {
+    Alias(_key, node, path) {
+      if (++aliases > MAX_ALIASES) return refuse(node, `more than ${MAX_ALIASES} aliases`)
+      const target = node.resolve(document)
+      if (target === undefined) return refuse(node, `*${node.source} has no anchor before it`)
+      return path.includes(target) ? refuse(node, `*${node.source} holds itself`) : undefined
     },
-    Node(_key, node, path) {
-      if (path.length <= MAX_DEPTH * 2) return undefined
-      found = { offset: node.range?.[0] ?? 0, message: `nested deeper than ${MAX_DEPTH} levels` }
-      return visit.BREAK
+    Collection(_key, node, path) {
+      return path.length > MAX_DEPTH * 2 ? refuse(node, `nested deeper than ${MAX_DEPTH} levels`) : undefined
+    },
+    Map(_key, node) {
+      // The library's own check compares every key with every other: 10 s for a hostile 256 KiB.
+      const seen = new Set<string>()
+      for (const pair of node.items) {
+        if (seen.has(keyOf(pair)) && isNode(pair.key))
+          return refuse(pair.key, 'this key stands here for the second time')
+        seen.add(keyOf(pair))
+      }
+      return undefined
     },
   })
   return found
@@ -183,7 +205,7 @@ interface Described {
 
 function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType): Described[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
+    return issue.keys.slice(0, MAX_FAULTS).map((key) => {
       const near = nearestWord(key, keysAt(schema, issue.path))
       const hint = near === undefined ? '' : `; did you mean ${near}?`
       return { path: [...issue.path, key], message: `not a known key${hint}`, atKey: true }

@@ -62,13 +62,13 @@ complete -o default -F _@NAME@_complete @PROGRAM@
 const zsh = `#compdef @PROGRAM@
 # zsh completion for @PROGRAM@
 _@NAME@() {
-  local program=\${~words[1]} line value directive
+  local program=\${~words[1]} line value description directive
   local -a lines candidates
   lines=("\${(@f)$("$program" __complete -- "\${(@Q)words[2,CURRENT-1]}" "\${(Q)PREFIX}" 2>/dev/null </dev/null)}")
   directive=$lines[1]
   for line in "\${(@)lines[2,-1]}"; do
-    value=\${line%%$'\\t'*}
-    candidates+=("\${value//:/\\\\:}:\${line#*$'\\t'}")
+    value=\${line%%$'\\t'*} description=\${line#*$'\\t'}
+    candidates+=("\${value//:/\\\\:}\${description:+:$description}")
   done
   (( $#candidates )) && _describe -t values '@PROGRAM@' candidates
   case $directive in

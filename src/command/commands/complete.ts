@@ -1,9 +1,10 @@
 import { complete } from '../complete.ts'
 import { type AnyCommand, defineCommand } from '../define.ts'
-import type { CompletionInput } from './index.ts'
+import type { CommandEntry } from '../entry.ts'
+import type { NameSource } from './index.ts'
 
 /** `__complete`, which the completion scripts call. */
-export function createCompleteCommand({ entries, names }: CompletionInput): AnyCommand {
+export function createCompleteCommand(entries: () => readonly CommandEntry[], names: NameSource): AnyCommand {
   return defineCommand({
     name: '__complete',
     summary: 'Print what can stand in place of the last word',

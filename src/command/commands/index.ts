@@ -2,15 +2,17 @@ import type { NameScope } from '../complete.ts'
 import type { CommandContext } from '../define.ts'
 import type { CommandEntry } from '../entry.ts'
 
-export interface CompletionInput {
-  /** Every command of the program, these ones included. */
-  readonly entries: () => readonly CommandEntry[]
-  /** Names of nodes and apps, for a line that may name another home or node than the context. */
-  readonly names: (kind: 'node' | 'app', scope: NameScope, context: CommandContext) => Promise<readonly string[]>
-}
+/** Gives the names of nodes or apps, for a line that may name another home or node than the context does. */
+export type NameSource = (kind: 'node' | 'app', scope: NameScope, context: CommandContext) => Promise<readonly string[]>
 
-/** The commands that make shells complete the words of the program. */
-export function completionCommands(input: CompletionInput): CommandEntry[] {
+/**
+ * The commands that make shells complete the words of the program: over all its entries, these ones included, and the
+ * names that `names` finds (none by default).
+ */
+export function completionCommands(
+  entries: () => readonly CommandEntry[],
+  names: NameSource = async () => [],
+): CommandEntry[] {
   const scripts = (['bash', 'zsh', 'fish'] as const).map(
     (shell): CommandEntry => ({
       name: `completion ${shell}`,
@@ -23,7 +25,7 @@ export function completionCommands(input: CompletionInput): CommandEntry[] {
     name: '__complete',
     summary: 'Print what can stand in place of the last word',
     hidden: true,
-    load: () => import('./complete.ts').then((m) => m.createCompleteCommand(input)),
+    load: () => import('./complete.ts').then((m) => m.createCompleteCommand(entries, names)),
   }
   return [...scripts, answer]
 }

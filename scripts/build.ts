@@ -1,0 +1,181 @@
+/**
+ * Builds the program: `node scripts/build.ts` makes dist/HASH/ from the sources and prints HASH; `--find` only looks.
+ *
+ * A build holds all that it runs on (main.js with its chunks, and Node itself as a hard link), so that a daemon keeps
+ * running from it while packages are replaced. HASH is that of what goes in, so nothing is built twice and a build is
+ * never changed. dist/current names the one of the present sources; its time is taken before they are read, and ./warren
+ * compares it with theirs.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
+import { link, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Plugin } from 'esbuild'
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+const DIST = join(ROOT, 'dist')
+
+/** Builds beside the current one that stay, for a quick way back; those that a process runs from stay in any case. */
+const KEPT_BUILDS = 3
+/** File systems stamp files from a clock that lags by up to a tick, 10 ms at the slowest. */
+const CLOCK_TICK_MS = 10
+/** Packages with native files, which stay in node_modules. */
+const EXTERNAL: string[] = []
+
+const MAIN = `import { enableCompileCache } from 'node:module'
+enableCompileCache(import.meta.dirname + '/compiled')
+await import('./program.js')
+`
+/** Lets bundled CommonJS packages load Node's own modules. */
+const BANNER = `import { createRequire as __createRequire } from 'node:module'
+const require = __createRequire(import.meta.url)
+`
+
+/**
+ * `import … from 'node:http'` reads all that the module exports, among it a WebSocket that loads Node's whole fetch
+ * (30 ms); asked for as an object it does not.
+ */
+const LAZY_HTTP: Plugin = {
+  name: 'lazy-http',
+  setup(build) {
+    build.onResolve({ filter: /^(node:)?https?$/ }, ({ path }) => ({
+      path: path.replace('node:', ''),
+      namespace: 'lazy-http',
+    }))
+    build.onLoad({ filter: /.*/, namespace: 'lazy-http' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+    }))
+  },
+}
+
+/** Makes the build of the present sources, where it is missing, and gives its folder. Safe to run many times at once. */
+export async function buildProgram(): Promise<string> {
+  const startedMs = Date.now()
+  const folder = join(DIST, await hashSources())
+  if (!existsSync(join(folder, 'main.js'))) {
+    const temporary = join(DIST, `.${randomBytes(6).toString('hex')}.tmp`)
+    try {
+      await bundle(temporary)
+      await rename(temporary, folder).catch(async () => {
+        // Another process was faster, and the two builds are the same; or a part of this one was deleted by hand.
+        if (existsSync(join(folder, 'main.js'))) return
+        await rm(folder, { recursive: true, force: true })
+        await rename(temporary, folder)
+      })
+    } finally {
+      await rm(temporary, { recursive: true, force: true })
+    }
+  }
+  await linkNode(folder)
+  await writeCurrent(folder, startedMs - CLOCK_TICK_MS)
+  await removeOldBuilds(folder)
+  return folder
+}
+
+/** Hash of all that a build is made of: sources without tests, packages by the lock file, and this script. */
+async function hashSources(): Promise<string> {
+  const hash = createHash('sha256')
+  const sources = (await readdir(join(ROOT, 'src'), { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+  const others = ['package.json', 'package-lock.json', 'scripts/build.ts'].map((name) => join(ROOT, name))
+  for (const path of [...sources, ...others]) {
+    const content = await readFile(path)
+    hash.update(`${path.slice(ROOT.length)}\0${content.length}\0`).update(content)
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+async function bundle(folder: string): Promise<void> {
+  const startedMs = performance.now()
+  const { build } = await import('esbuild')
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: { program: 'src/cli/main.ts' },
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    minifySyntax: true,
+    sourcemap: true,
+    sourcesContent: false,
+    external: EXTERNAL,
+    plugins: [LAZY_HTTP],
+    banner: { js: BANNER },
+    chunkNames: 'chunks/[name]-[hash]',
+    tsconfigRaw: {},
+    logLevel: 'warning',
+  })
+  await writeFile(join(folder, 'main.js'), MAIN)
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
+  process.stderr.write(`  building the program … ${seconds} s\n`)
+}
+
+/** Puts this Node beside the program: the same file, or a symbolic link where that cannot be. */
+async function linkNode(folder: string): Promise<void> {
+  const path = join(folder, 'node')
+  if (existsSync(path)) return
+  await rm(path, { force: true })
+  const node = realpathSync(process.execPath)
+  await link(node, path)
+    .catch(() => symlink(node, path))
+    .catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+}
+
+async function writeCurrent(folder: string, timeMs: number): Promise<void> {
+  const temporary = join(DIST, `.${randomBytes(6).toString('hex')}.tmp`)
+  await writeFile(temporary, `${folder.slice(DIST.length + 1)}\n`)
+  await utimes(temporary, timeMs / 1000, timeMs / 1000)
+  await rename(temporary, join(DIST, 'current'))
+}
+
+async function removeOldBuilds(current: string): Promise<void> {
+  const names = (await readdir(DIST)).filter((name) => /^[0-9a-f]{16}$/.test(name))
+  if (names.length <= KEPT_BUILDS + 1) return
+  const builds = await Promise.all(
+    names.map(async (name) => {
+      const folder = join(DIST, name)
+      return { folder, timeMs: (await stat(folder).catch(() => undefined))?.mtimeMs ?? 0 }
+    }),
+  )
+  const inUse = foldersInUse()
+  const old = builds
+    .filter(({ folder }) => folder !== current)
+    .sort((a, b) => b.timeMs - a.timeMs)
+    .slice(KEPT_BUILDS)
+  for (const { folder } of old) {
+    if (!inUse.has(folder)) await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Folders of the programs that run on this machine, as far as this user may see them. */
+function foldersInUse(): Set<string> {
+  const folders = new Set<string>()
+  for (const pid of existsSync('/proc/self') ? readdirSync('/proc').filter((name) => /^\d+$/.test(name)) : []) {
+    try {
+      folders.add(dirname(readlinkSync(`/proc/${pid}/exe`)))
+    } catch {
+      // It ended, or belongs to someone else.
+    }
+  }
+  return folders
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  if (args.includes('--find')) {
+    const name = await hashSources()
+    if (!existsSync(join(DIST, name, 'main.js')) || !existsSync(join(DIST, name, 'node'))) process.exit(1)
+    process.stdout.write(`${name}\n`)
+    return
+  }
+  await mkdir(DIST, { recursive: true })
+  process.stdout.write(`${(await buildProgram()).slice(DIST.length + 1)}\n`)
+}
+
+if (import.meta.main) await main(process.argv.slice(2))

@@ -1,0 +1,38 @@
+import { type DestinationStream, pino } from 'pino'
+import type { Logger } from './log.ts'
+
+export interface LogOptions {
+  level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  format: 'json' | 'console'
+  /** Where lines go; default standard error. */
+  destination?: { write(line: string): void }
+}
+
+/** Fields whose values never reach a log, wherever they stand. */
+const SECRET_FIELDS = ['privateKey', 'networkKey', 'cookie', 'token', 'secret', 'passphrase', 'phrase', 'authorization']
+
+/** The daemon's log (OBS-4): one JSON object a line, or a line for people. Secrets are replaced by their field name. */
+export function createLogger({ level, format, destination }: LogOptions): Logger {
+  const sink = destination ?? { write: (line: string) => void process.stderr.write(line) }
+  const redact = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`])
+  const stream: DestinationStream = format === 'json' ? sink : { write: (line) => sink.write(forPeople(line)) }
+  return pino(
+    {
+      level,
+      base: null,
+      messageKey: 'message',
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: redact, censor: '[secret]' },
+    },
+    stream,
+  )
+}
+
+function forPeople(line: string): string {
+  const { level, time, message, folder, ...fields } = JSON.parse(line) as Record<string, unknown>
+  const rest = Object.entries(fields).map(
+    ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  )
+  return `${String(time)} ${String(level).padEnd(5)} ${folder === undefined ? '' : `${String(folder)}: `}${String(message ?? '')}${rest.length === 0 ? '' : `  ${rest.join(' ')}`}\n`
+}

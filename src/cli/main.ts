@@ -1,0 +1,32 @@
+import { WarrenError } from '../base/errors.ts'
+import { version } from '../base/version.ts'
+import { runWords } from '../command/index.ts'
+import { commandEntries, firstLabHome } from './entries.ts'
+
+const stop = new AbortController()
+const cancel = (): void => {
+  // The second signal means it: whatever still waits is left behind.
+  if (stop.signal.aborted) process.exit(130)
+  stop.abort(new WarrenError('cancelled', 408, 'stopped by a signal'))
+}
+process.on('SIGINT', cancel)
+process.on('SIGTERM', cancel)
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+})
+
+process.exitCode = await runWords(
+  {
+    entries: commandEntries,
+    version: `warren ${version}`,
+    fallbackHome: firstLabHome,
+    env: process.env,
+    cwd: process.cwd(),
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    program: [process.execPath, ...process.execArgv, process.argv[1] as string],
+    signal: stop.signal,
+  },
+  process.argv.slice(2),
+)

@@ -1,0 +1,30 @@
+import { baseErrors } from '../../base/errors.ts'
+import type { CommandContext } from '../../command/index.ts'
+import type { ConfigPlaces } from '../file.ts'
+import { type LoadedConfig, loadConfig } from '../load.ts'
+import type { SectionList } from './index.ts'
+
+/** Where the config of this command is. Fails with `not_supported` for the config of another node. */
+export function placesOf(context: CommandContext): ConfigPlaces {
+  if (context.remote) {
+    throw baseErrors.not_supported('the config of another node cannot be read or changed from here', {
+      hint: 'Run the command on that node, without --node.',
+    })
+  }
+  return { file: context.config, home: context.home }
+}
+
+/** The config as the daemon of this home would read it; its warnings are said. */
+export async function loadForContext(context: CommandContext, sections: SectionList): Promise<LoadedConfig> {
+  const loaded = await loadConfig({
+    ...placesOf(context),
+    sections: await sections(),
+    env: context.env,
+    cwd: context.cwd,
+  })
+  for (const warning of loaded.warnings) context.say(`warning: ${warning}`)
+  return loaded
+}
+
+/** Said after a change: the daemon reads its config when it starts. */
+export const TAKES_EFFECT = 'A running daemon keeps its old values until it is started again.'

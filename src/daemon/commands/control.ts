@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process'
+import { mkdir, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { connectLocal } from '../../api/index.ts'
+import { WarrenError } from '../../base/errors.ts'
+import { pathExists } from '../../base/files.ts'
+import { sleep } from '../../base/wait.ts'
+import type { CommandContext } from '../../command/index.ts'
+import { daemonContract } from '../contract.ts'
+import { daemonErrors } from '../errors.ts'
+import { READY_DESCRIPTOR, type ReadyMessage } from '../ready.ts'
+
+/** The specification's limit for the start of a node is 3 s; a machine under load gets ten times that. */
+const START_TIMEOUT_MS = 30_000
+/** Time for streams to end and files to be flushed; apps are not waited for. */
+const STOP_TIMEOUT_MS = 20_000
+const POLL_MS = 20
+
+/** The pid of the daemon that answers in the home; undefined where none does. */
+export async function runningPid(context: CommandContext): Promise<number | undefined> {
+  try {
+    const client = await connectLocal({ home: context.home, env: context.env })
+    return (await client.call(daemonContract.status, {}, { signal: context.signal })).pid
+  } catch (error) {
+    if (error instanceof WarrenError && error.code === 'daemon_not_running') return undefined
+    throw error
+  }
+}
+
+/**
+ * Starts the daemon of the home in the background and gives its pid once it answers. Its log is `daemon.log` in the
+ * home. Fails with what the daemon itself failed with, `home_not_found`, or `daemon_start_failed`.
+ */
+export async function startInBackground(context: CommandContext): Promise<number> {
+  if (!(await pathExists(join(context.home, 'keys', 'node.key')))) {
+    throw daemonErrors.home_not_found(`there is no node in ${context.home}`, {
+      hint: 'Make one: warren init    (or try a lab: warren lab up)',
+    })
+  }
+  await mkdir(context.home, { recursive: true, mode: 0o700 })
+  const logPath = join(context.home, 'daemon.log')
+  const log = await open(logPath, 'a', 0o600)
+  const [interpreter, ...flags] = context.program as [string, ...string[]]
+  const config = context.config === undefined ? [] : ['--config', context.config]
+  try {
+    const child = spawn(interpreter, [...flags, '--home', context.home, ...config, 'daemon', 'run'], {
+      cwd: '/',
+      detached: true,
+      env: { ...context.env, [READY_DESCRIPTOR]: '3' },
+      stdio: ['ignore', log.fd, log.fd, 'pipe'],
+    })
+    child.unref()
+    const pipe = child.stdio[3] as Readable
+    return await readReady(pipe, logPath)
+  } finally {
+    await log.close()
+  }
+}
+
+async function readReady(pipe: Readable, logPath: string): Promise<number> {
+  const timer = setTimeout(() => pipe.destroy(), START_TIMEOUT_MS)
+  let text = ''
+  try {
+    for await (const part of pipe.setEncoding('utf8')) text += part
+  } catch {
+    // Destroyed by the timer: the text tells that nothing was said.
+  } finally {
+    clearTimeout(timer)
+    pipe.destroy()
+  }
+  if (text === '')
+    throw daemonErrors.daemon_start_failed('the daemon ended before it was ready', { hint: `Read its log: ${logPath}` })
+  const message = JSON.parse(text) as ReadyMessage
+  if ('ready' in message) return message.ready.pid
+  const { code, status, message: what, hint } = message.error
+  throw new WarrenError(code, status, what, { hint: hint ?? `Read its log: ${logPath}` })
+}
+
+/** Stops the daemon of the home and returns when its process is gone. Fails with `daemon_not_running`, `daemon_stop_failed`. */
+export async function stopDaemon(
+  context: CommandContext,
+  { apps }: { apps: boolean },
+): Promise<{ pid: number; apps_stopped: string[] }> {
+  const client = await connectLocal({ home: context.home, env: context.env })
+  const stopped = await client.call(daemonContract.stop, { body: { apps } }, { signal: context.signal })
+  const deadline = performance.now() + STOP_TIMEOUT_MS
+  while (isAlive(stopped.pid)) {
+    if (performance.now() > deadline) {
+      throw daemonErrors.daemon_stop_failed(
+        `the daemon (pid ${stopped.pid}) still runs after ${STOP_TIMEOUT_MS / 1000} s`,
+        { hint: `Look at ${join(context.home, 'daemon.log')}, then: kill ${stopped.pid}` },
+      )
+    }
+    await sleep(POLL_MS, { signal: context.signal })
+  }
+  return stopped
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

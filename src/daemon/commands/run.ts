@@ -1,0 +1,36 @@
+import { toWarrenError } from '../../base/errors.ts'
+import { defineCommand, list } from '../../command/index.ts'
+import { tellReady } from '../ready.ts'
+
+export const runCommand = defineCommand({
+  name: 'daemon run',
+  summary: 'Run the daemon in the foreground',
+  description: 'It logs to standard error and ends on SIGTERM or SIGINT. Apps go on running without it.',
+  options: {
+    listen: list({ value: 'ADDRESS', description: 'listen here instead of where the configuration says; may repeat' }),
+  },
+  examples: [
+    { does: 'under a supervisor of your own', words: 'daemon run' },
+    { does: 'on one address only', words: 'daemon run --listen /ip4/127.0.0.1/tcp/9010' },
+  ],
+  async run({ options, context }) {
+    const { startDaemon } = await import('../start.ts')
+    try {
+      const daemon = await startDaemon({
+        home: context.home,
+        configFile: context.config,
+        env: context.env,
+        listen: options.listen,
+      })
+      tellReady(context.env, { ready: { pid: process.pid } })
+      context.signal.addEventListener('abort', () => void daemon.stop(), { once: true })
+      if (context.signal.aborted) await daemon.stop()
+      await daemon.stopped
+      return { json: { stopped: true }, exitCode: 0 }
+    } catch (thrown) {
+      const error = toWarrenError(thrown)
+      tellReady(context.env, { error: { ...error.toJSON(), status: error.status } })
+      throw thrown
+    }
+  },
+})

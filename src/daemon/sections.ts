@@ -1,0 +1,17 @@
+import { appSection } from '../app/config.ts'
+import { loggingSection, storageSection } from '../config/index.ts'
+import { securitySection } from '../identity/config.ts'
+import { netSection } from '../net/config.ts'
+import { deploySection } from '../rollout/config.ts'
+import { transferSection } from '../transfer/config.ts'
+
+/** Every section of the config, in the order of the file. */
+export const sections = [
+  netSection,
+  securitySection,
+  deploySection,
+  transferSection,
+  appSection,
+  storageSection,
+  loggingSection,
+] as const

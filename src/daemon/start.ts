@@ -1,0 +1,138 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createRouter, openApiOf, type Router } from '../api/index.ts'
+import { appRoutes } from '../app/index.ts'
+import { systemClock } from '../base/clock.ts'
+import { Counters } from '../base/counters.ts'
+import { createLogger } from '../base/create-logger.ts'
+import { pathExists } from '../base/files.ts'
+import type { Logger } from '../base/log.ts'
+import { version } from '../base/version.ts'
+import { loadConfig } from '../config/index.ts'
+import { createForwarder, memberRoutes, openPeerDoor } from '../member/index.ts'
+import { netRoutes } from '../net/index.ts'
+import { lockHome, startLocalServer } from '../ops/index.ts'
+import { rolloutRoutes } from '../rollout/index.ts'
+import { transferRoutes } from '../transfer/index.ts'
+import { daemonErrors } from './errors.ts'
+import { createFeatures, type Features } from './features.ts'
+import { daemonRoutes } from './routes.ts'
+import { sections } from './sections.ts'
+
+export interface DaemonOptions {
+  readonly home: string
+  readonly configFile: string | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Listens here instead of where the config says; empty: as the config says. */
+  readonly listen: readonly string[]
+}
+
+export interface RunningDaemon {
+  /** Resolves when everything has stopped. */
+  readonly stopped: Promise<void>
+  /** Stops everything in reverse order of start; apps go on. Safe to call twice. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the daemon of a home: takes its lock, reads its config and keys, starts the features in order, and answers on
+ * its socket once all of them run. What had started is stopped again when a later step fails. Fails with
+ * `home_not_found`, `daemon_already_running`, `config_invalid`, and as each feature does.
+ */
+export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon> {
+  const { home, env } = options
+  if (!(await pathExists(home))) {
+    throw daemonErrors.home_not_found(`there is no node in ${home}`, {
+      hint: 'Make one: warren init    (or try a lab: warren lab up)',
+    })
+  }
+  const startedMs = performance.now()
+  const stack = new AsyncDisposableStack()
+  const stopped = Promise.withResolvers<void>()
+  let stopping: Promise<void> | undefined
+  const stop = (): Promise<void> => {
+    stopping ??= stack.disposeAsync().then(stopped.resolve, stopped.reject)
+    return stopping
+  }
+  try {
+    const lock = lockHome(home)
+    stack.defer(() => lock.release())
+    const flags = options.listen.length === 0 ? {} : { 'net.listen': [...options.listen] }
+    const config = await loadConfig({
+      sections,
+      home,
+      env,
+      flags,
+      ...(options.configFile === undefined ? {} : { file: options.configFile }),
+    })
+    const log = createLogger(config.values.logging)
+    for (const warning of config.warnings) log.warn({ folder: 'config' }, warning)
+    await writeFile(join(home, 'run', 'daemon.pid'), `${process.pid}\n`)
+
+    const features = await createFeatures(
+      { config: config.values, log, clock: systemClock, counters: new Counters(), version, env },
+      stack,
+    )
+    const { network, directory, roster, exchange, apps, rollouts } = features
+    const router = createNodeRouter({ ...features, log, startedMs, stop })
+    const whenExchanged = (peer: string) => exchange.whenExchanged(peer)
+    stack.defer(openPeerDoor({ network, router, roleOf: (peer) => roster.roleOf(peer), whenExchanged }))
+    await network.start()
+    await apps.start()
+    await rollouts.start()
+    stack.defer(() => rollouts.stop())
+    const forward = createForwarder({ network, directory })
+    const door = await startLocalServer({
+      home,
+      env,
+      handle(request, response) {
+        const node = request.headers['warren-node']
+        if (typeof node === 'string') void forward(request, response, decodeURIComponent(node))
+        else void router.handle(request, response, { door: 'local', id: network.id, role: 'admin' })
+      },
+    })
+    stack.defer(() => door.stop())
+    log.info({ name: directory.self.name, id: network.id, ms: Math.round(performance.now() - startedMs) }, 'ready')
+    return { stopped: stopped.promise, stop }
+  } catch (error) {
+    await stack.disposeAsync()
+    throw error
+  }
+}
+
+type RouterParts = Features & { readonly log: Logger; readonly startedMs: number; readonly stop: () => Promise<void> }
+
+/** The one router behind every door of this node. */
+function createNodeRouter(parts: RouterParts): Router {
+  const { network, directory, transfer, apps, summaries, rollouts, log } = parts
+  const admins = () => directory.nodes().filter(({ role }) => role === 'admin')
+  const router: Router = createRouter({
+    log: log.child({ folder: 'api' }),
+    whomToAsk: () =>
+      admins()
+        .map(({ name }) => name)
+        .join(', '),
+    routes: [
+      ...daemonRoutes({
+        ...parts,
+        version,
+        openApi: () =>
+          openApiOf(
+            router.routes.map(({ call }) => call),
+            { title: 'Warren', version },
+          ),
+      }),
+      ...memberRoutes(directory),
+      ...netRoutes({
+        network,
+        clock: systemClock,
+        resolve: (text) => directory.resolve(text).id,
+        nameOf: (peer) => directory.nodes().find(({ id }) => id === peer)?.name ?? null,
+      }),
+      ...transferRoutes(transfer),
+      ...appRoutes(apps, { summaries, directory }),
+      ...rolloutRoutes(rollouts),
+    ],
+  })
+  return router
+}

@@ -1,0 +1,36 @@
+/**
+ * identity: who signs, and who is believed. Keys and their files, signed envelopes (DSSE), the roster's logic, roles,
+ * and trust in packages.
+ *
+ * Every folder that signs or checks uses it: member carries the roster's statements, bundle and transfer check
+ * packages, rollout signs its documents. It never opens a connection, never asks the clock of another machine, and
+ * treats every byte that it parses as hostile until a signature it knows says otherwise.
+ *
+ * ```ts
+ * const roster = await Roster.open({ folder, clock, log })
+ * await roster.merge(statementsFromPeer)                     // any order, any number of times
+ * roster.roleOf(peerIdOf(publicKey))                         // 'operator', or undefined for strangers
+ * const envelope = sealEnvelope({ payloadType, payload, signers: [await loadSigner('keys/signing.key')] })
+ * ```
+ */
+export * from './authorized-peers.ts'
+export * from './changes.ts'
+export { fingerprintOf, type Signer, signerFromSeed } from './ed25519.ts'
+export * from './envelope.ts'
+export { identityErrors } from './errors.ts'
+export * from './found-network.ts'
+export { createSigner, loadSigner, rawPrivateKey } from './key-files.ts'
+export * from './keyring.ts'
+export * from './network-key.ts'
+export * from './package-trust.ts'
+export * from './peer-id.ts'
+export { formatPublicKey, type PublicKeyFile, readPublicKeyFile } from './public-key-file.ts'
+export * from './recovery-phrase.ts'
+export type { BodyInput, StatementType } from './roster/bodies.ts'
+export type { Head } from './roster/evaluate.ts'
+export type { Admin, Genesis } from './roster/genesis.ts'
+export type { Rejected } from './roster/intake.ts'
+export { type MergeResult, Roster, type RosterOptions, type StatementDraft } from './roster/roster.ts'
+export type { Alarm, RosterKey, RosterNode, RosterState } from './roster/state.ts'
+export type { Rejection, Statement } from './roster/statement.ts'
+export * from './trusted-folder.ts'

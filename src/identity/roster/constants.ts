@@ -1,0 +1,16 @@
+/** DSSE payload type of the genesis and of every statement. */
+export const ROSTER_PAYLOAD_TYPE = 'application/vnd.warren.roster.v1+json'
+/** Longest payload of a statement: 64 admins or 32 labels fit several times, and 20,000 stay below what a small node holds. */
+export const MAX_STATEMENT_BYTES = 16 * 1024
+/** Longest envelope: the payload in base64 with up to 16 signatures. */
+export const MAX_STATEMENT_ENVELOPE_BYTES = 26 * 1024
+/** Most statements that a roster holds: about ten for each node of the largest fleets, verified in four seconds. */
+export const MAX_STATEMENTS = 20_000
+/** Most statements of one author that count for nothing (beyond a fork or a cut-off): what evidence needs, no room to flood. */
+export const MAX_VOID_STATEMENTS = 1024
+/** Most statements that wait, in memory only, for one that they follow; the exchange sends in order, so few ever do. */
+export const MAX_WAITING_STATEMENTS = 256
+/** Author of statements that are signed with the root key. */
+export const ROOT_AUTHOR = 'root'
+/** Most admins at a time. */
+export const MAX_ADMINS = 64

@@ -1,0 +1,86 @@
+import { type FSWatcher, watch } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import type { Logger } from '../base/log.ts'
+import { type AuthorizedPeer, type Roster, readAuthorizedPeers } from '../identity/index.ts'
+import type { Direction, Gate, GateVerdict } from '../net/index.ts'
+
+/** An editor writes a file in several steps; they count as one. */
+const SETTLE_MS = 50
+
+export interface MemberGate extends Gate {
+  /** Ids that the `authorized_peers` file admits on this node. */
+  authorized(): readonly AuthorizedPeer[]
+  /** Calls `listener` whenever another answer may be due: the roster or the file has changed. */
+  onChange(listener: () => void): () => void
+  stop(): void
+}
+
+export interface GateOptions {
+  /** `net.gate`: members of the roster, all who prove the network key, or the same with strangers allowed out. */
+  readonly mode: 'roster' | 'network' | 'open'
+  readonly roster: Roster
+  /** The static list; it is watched. */
+  readonly file: string
+  /** Ids of configured static peers, to which this node may always dial. */
+  readonly staticPeers: ReadonlySet<string>
+  readonly log: Logger
+}
+
+/**
+ * Who may be connected (NET-4). A removal in the roster outranks everything; then members of the roster and the peers
+ * in `authorized_peers` are in. Fails with `authorized_peers_invalid` where the file is bad at the start; a file that
+ * turns bad later is logged, and the last good one goes on to count.
+ */
+export async function createGate({ mode, roster, file, staticPeers, log }: GateOptions): Promise<MemberGate> {
+  let authorized = await readAuthorizedPeers(file)
+  const listeners = new Set<() => void>()
+  const changed = (): void => {
+    for (const listener of listeners) listener()
+  }
+  const reload = async (): Promise<void> => {
+    try {
+      authorized = await readAuthorizedPeers(file)
+      log.info({ file, peers: authorized.length }, 'authorized peers read again')
+      changed()
+    } catch (error) {
+      log.error({ file, err: error }, 'authorized peers are unreadable; the last good list goes on to count')
+    }
+  }
+  const stopWatching = watchFile(file, () => void reload())
+  const stopRoster = roster.onChange(changed)
+
+  const allow = (peer: string, direction: Direction): GateVerdict => {
+    if (roster.state.removed.has(peer)) return { allowed: false, reason: 'it was removed from the network' }
+    if (mode !== 'roster' || roster.roleOf(peer) !== undefined || authorized.some(({ id }) => id === peer))
+      return { allowed: true }
+    if (direction === 'outbound' && staticPeers.has(peer)) return { allowed: true }
+    return { allowed: false, reason: 'it is not in the roster, nor in authorized_peers' }
+  }
+  return {
+    allow,
+    authorized: () => authorized,
+    onChange(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    stop() {
+      stopWatching()
+      stopRoster()
+    },
+  }
+}
+
+/** Watches the folder, because the file may be made, replaced or removed. */
+function watchFile(file: string, onChange: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const watcher: FSWatcher = watch(dirname(file), { persistent: false }, (_event, name) => {
+    if (name !== basename(file)) return
+    clearTimeout(timer)
+    timer = setTimeout(onChange, SETTLE_MS)
+  })
+  watcher.on('error', () => watcher.close())
+  return () => {
+    clearTimeout(timer)
+    watcher.close()
+  }
+}

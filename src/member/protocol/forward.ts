@@ -1,0 +1,49 @@
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+import { writeError } from '../../api/index.ts'
+import { toWarrenError } from '../../base/errors.ts'
+import type { Network } from '../../net/index.ts'
+import type { Directory } from '../directory.ts'
+import { memberErrors } from '../errors.ts'
+import { API_PROTOCOL } from './peer-door.ts'
+
+const OPEN_TIMEOUT_MS = 10_000
+
+/**
+ * Passes a request of the local door on to another node (`--node`), and its answer back, as they are. The node sees
+ * this node as the caller. Answers `node_not_found` or `node_unreachable` where it cannot.
+ */
+export function createForwarder({ network, directory }: { network: Network; directory: Directory }) {
+  return async (request: IncomingMessage, response: ServerResponse, node: string): Promise<void> => {
+    try {
+      const { id, name } = directory.resolve(node)
+      const stream = await network
+        .open(id, API_PROTOCOL, { signal: AbortSignal.timeout(OPEN_TIMEOUT_MS) })
+        .catch((error) => {
+          throw memberErrors.node_unreachable(`${name} cannot be reached: ${error.message}`, {
+            cause: error,
+            hint: 'See its state: warren nodes',
+          })
+        })
+      const { authorization: _cookie, 'warren-node': _node, ...headers } = request.headers
+      const passed = httpRequest({
+        method: request.method,
+        path: request.url,
+        headers: { ...headers, connection: 'close' },
+        createConnection: () => stream,
+      })
+      response.once('close', () => passed.destroy())
+      const sending = pipeline(request, passed)
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        passed.once('response', resolve)
+        sending.catch(reject)
+        passed.once('error', reject)
+      })
+      response.writeHead(answer.statusCode ?? 502, answer.headers)
+      response.flushHeaders()
+      await pipeline(answer, response)
+    } catch (error) {
+      writeError(response, toWarrenError(error))
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import type { CommandEntry } from '../../command/index.ts'
+
+/** Verbs on peers (NET-9). */
+export const netCommands: readonly CommandEntry[] = [
+  {
+    name: 'peer list',
+    aliases: ['peers'],
+    summary: 'Show the nodes that this one is connected with',
+    load: () => import('./peers.ts').then((module) => module.peersCommand),
+  },
+  {
+    name: 'peer ping',
+    aliases: ['ping'],
+    summary: 'Measure the round trip to a node',
+    load: () => import('./ping.ts').then((module) => module.pingCommand),
+  },
+  {
+    name: 'peer connect',
+    aliases: ['connect'],
+    summary: 'Connect to a node or an address',
+    load: () => import('./connect.ts').then((module) => module.connectCommand),
+  },
+  {
+    name: 'peer disconnect',
+    aliases: ['disconnect'],
+    summary: 'Close the connections with a node',
+    load: () => import('./disconnect.ts').then((module) => module.disconnectCommand),
+  },
+]

@@ -1,0 +1,54 @@
+import { defineCommand, duration, integer, type StreamLine } from '../../command/index.ts'
+import { netContract } from '../contract.ts'
+import { formatLatency, shortPeer } from './words.ts'
+
+/** Exit code when no ping was answered: unavailable. */
+const NO_ANSWER_EXIT = 6
+
+/** `warren ping NODE` */
+export const pingCommand = defineCommand({
+  name: 'peer ping',
+  aliases: ['ping'],
+  summary: 'Measure the round trip to a node',
+  description: 'Says for each round trip whether the path is direct or relayed.',
+  arguments: [{ name: 'node', description: 'name, id or unique beginning of an id', complete: 'node' }],
+  options: {
+    count: integer({ short: 'c', value: 'N', description: 'how many (4)' }),
+    interval: duration({ value: 'TIME', description: 'from one to the next (1s)' }),
+    timeout: duration({ value: 'TIME', description: 'how long to wait for each (10s)' }),
+  },
+  examples: [
+    { does: 'four round trips', words: 'ping burrow-2' },
+    { does: 'one, waiting two seconds at most', words: 'ping burrow-2 --count 1 --timeout 2s' },
+  ],
+  run: async function* ({ args, options, context }): AsyncGenerator<StreamLine> {
+    const client = await context.connect()
+    const body = {
+      node: args.node,
+      ...(options.count === undefined ? {} : { count: options.count }),
+      ...(options.interval === undefined ? {} : { interval_ms: options.interval }),
+      ...(options.timeout === undefined ? {} : { timeout_ms: options.timeout }),
+    }
+    const answered: number[] = []
+    let sent = 0
+    for await (const event of client.stream(netContract.ping, { body }, { signal: context.signal })) {
+      sent += 1
+      if (event.latency_ms !== null) answered.push(event.latency_ms)
+      const who = event.name ?? shortPeer(event.id)
+      const outcome =
+        event.latency_ms === null
+          ? (event.error?.message ?? 'no answer')
+          : `${formatLatency(event.latency_ms)}  ${event.path ?? 'unknown path'}`
+      yield { json: event, human: `${who}  ${outcome}` }
+    }
+    yield { human: summaryOf(sent, answered), exitCode: answered.length === 0 ? NO_ANSWER_EXIT : 0 }
+  },
+})
+
+function summaryOf(sent: number, answered: readonly number[]): string {
+  const counts = `${answered.length} of ${sent} answered`
+  if (answered.length === 0) return counts
+  const average = answered.reduce((sum, latencyMs) => sum + latencyMs, 0) / answered.length
+  const [least, mean, most] = [Math.min(...answered), average, Math.max(...answered)].map(formatLatency)
+  return `${counts}   least ${least}   mean ${mean}   most ${most}`
+}

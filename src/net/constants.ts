@@ -1,0 +1,59 @@
+/** Time for the whole membership proof: four short messages, so a slow relay on another continent needs 1 s of it. */
+export const PROOF_TIMEOUT_MS = 5_000
+/** No message of the proof is longer; the longest real one holds eight proofs of 32 bytes. */
+export const PROOF_MAX_BYTES = 512
+/** Network keys tried at once: one, or two during a rotation; the rest is room for rotations that overlap. */
+export const MAX_NETWORK_KEYS = 8
+/** How long a listener that refuses a proven peer waits for it to read the answer and leave. */
+export const REFUSAL_LINGER_MS = 1_000
+
+/** Largest Yamux window: what a paused stream can still be sent. libp2p's 16 MiB resets slow readers at 4 MiB. */
+export const STREAM_WINDOW_BYTES = 1024 * 1024
+/** The first Yamux window; the specification's value. */
+export const INITIAL_WINDOW_BYTES = 256 * 1024
+/** Bytes that a stream holds for a reader before it pauses, and for a writer before `write` says wait. */
+export const STREAM_QUEUE_BYTES = 256 * 1024
+/** Streams of one protocol that a peer may hold open unless the protocol says otherwise (NET-12). */
+export const MAX_STREAMS_PER_PEER = 32
+/** Streams in all that a connection may carry. */
+export const MAX_STREAMS_PER_CONNECTION = 1_000
+/** Time for opening a stream to a connected peer: one round trip and the look-up of a handler. */
+export const OPEN_TIMEOUT_MS = 10_000
+
+/** libp2p admits 5 a second from one address; a fleet behind one NAT, or on one machine, comes back at once. */
+export const INBOUND_CONNECTIONS_PER_SECOND = 500
+/** Handshakes in progress; raised together with the rate above, from 10. */
+export const MAX_PENDING_CONNECTIONS = 500
+/** Connections in all; above it the least useful are closed. A full mesh of 500 nodes, each for a moment twice. */
+export const MAX_CONNECTIONS = 1_000
+/** Time for a dial, all addresses of the peer together. */
+export const DIAL_TIMEOUT_MS = 15_000
+/** Time for one address of a dial, so that a dead one does not use up the time of the next. */
+export const ADDRESS_DIAL_TIMEOUT_MS = 5_000
+
+/** Round trips are measured this often; two misses end a connection, so that a vanished peer is noticed in 45 s. */
+export const PING_INTERVAL_MS = 15_000
+export const PING_TIMEOUT_MS = 10_000
+export const MAX_MISSED_PINGS = 2
+/** The first answered request on a new connection, without which it does not count as connected. */
+export const FIRST_PING_TIMEOUT_MS = 5_000
+/** How often a connection that another one replaces is looked at, to close it once its streams have ended. */
+export const RETIRED_CHECK_MS = 2_000
+
+/** First retry of a lost or failed peer; a restarted node should be back within a second. */
+export const FIRST_RETRY_MS = 250
+export const MIN_RETRY_MS = 1_000
+export const MAX_RETRY_MS = 60_000
+/** Addresses kept for a peer; they come from others, so there is an end to them. */
+export const MAX_ADDRESSES_PER_PEER = 16
+/** Peers that this node tries to stay connected with; discovery cannot grow the list beyond it. */
+export const MAX_WANTED_PEERS = 2_000
+
+/** mDNS name of Warren's service, so that other libp2p programs are neither found nor asked. */
+export const MDNS_SERVICE = '_warren._udp.local'
+export const MDNS_INTERVAL_MS = 10_000
+
+export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
+export const PING_BYTES = 32
+/** Pings at once from a peer: its own beat, a first ping, and a few people. */
+export const MAX_PING_STREAMS = 16

@@ -1,0 +1,250 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { identify } from '@libp2p/identify'
+import type { ConnectionEncrypter, Libp2p } from '@libp2p/interface'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { expect, test } from 'vitest'
+import { Counters } from '../base/counters.ts'
+import { PING_PROTOCOL } from './constants.ts'
+import { addressOf, nextEvent, TEST_KEY, testNetwork, withNetworks } from './fixtures/networks.ts'
+import { channelBinding } from './proof-exchange.ts'
+import { provingEncrypter } from './proving-encrypter.ts'
+import type { Network } from './types.ts'
+
+const OTHER_KEY = Buffer.alloc(32, 8)
+const withKey = (...keys: Uint8Array[]) => ({ proof: { networkId: () => 'test', keys: () => keys } })
+
+type Encrypters = ((components: never) => ConnectionEncrypter)[]
+
+/** A libp2p node as anybody may run one, with no proof. */
+async function plainNode(encrypters: Encrypters): Promise<Libp2p> {
+  return createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: encrypters as never,
+    streamMuxers: [yamux()],
+    services: { identify: identify(), ping: ping() },
+  }) as unknown as Promise<Libp2p>
+}
+
+const CHANNELS: Record<string, Encrypters> = { TLS: [tls() as never], Noise: [noise() as never] }
+
+for (const [name, encrypters] of Object.entries(CHANNELS)) {
+  test(`a plain libp2p node that dials over ${name} learns nothing, identify included`, async () => {
+    await withNetworks([{}], async (network) => {
+      const stranger = await plainNode(encrypters)
+      try {
+        const identified: unknown[] = []
+        stranger.addEventListener('peer:identify', (event) => identified.push(event.detail))
+        const refused = nextEvent(network, 'refused')
+        const asked = stranger.dialProtocol(multiaddr(addressOf(network)), [PING_PROTOCOL, '/ipfs/id/1.0.0']).then(
+          () => 'answered',
+          () => 'refused',
+        )
+        expect((await refused).peer).toBe(stranger.peerId.toString())
+        expect(await asked).toBe('refused')
+        expect(identified).toEqual([])
+        expect(network.connections()).toEqual([])
+      } finally {
+        await stranger.stop()
+      }
+    })
+  })
+
+  test(`a plain libp2p node that is dialled over ${name} is refused with a clear error`, async () => {
+    await withNetworks([{}], async (network) => {
+      const stranger = await plainNode(encrypters)
+      try {
+        const address = stranger.getMultiaddrs()[0]?.toString() as string
+        await expect(network.connect(address)).rejects.toMatchObject({
+          code: expect.stringMatching(/^(network_key_mismatch|protocol_unsupported)$/),
+        })
+        expect(network.connections()).toEqual([])
+      } finally {
+        await stranger.stop()
+      }
+    })
+  })
+}
+
+test('a node with another network key is refused on both sides', async () => {
+  await withNetworks([withKey(TEST_KEY), withKey(OTHER_KEY)], async (a, b) => {
+    const refused = nextEvent(a, 'refused')
+    await expect(b.connect(addressOf(a))).rejects.toMatchObject({ code: 'network_key_mismatch', status: 403 })
+    expect(await refused).toMatchObject({ peer: b.id, reason: 'it does not prove the network key' })
+    expect([...a.connections(), ...b.connections()]).toEqual([])
+  })
+})
+
+test('a node with the same key in another network is refused', async () => {
+  const other = { proof: { networkId: () => 'other', keys: () => [TEST_KEY] } }
+  await withNetworks([{}, other], async (a, b) => {
+    await expect(b.connect(addressOf(a))).rejects.toMatchObject({ code: 'network_key_mismatch' })
+  })
+})
+
+test('nodes that share one of several keys connect', async () => {
+  await withNetworks([withKey(TEST_KEY, OTHER_KEY), withKey(OTHER_KEY)], async (a, b) => {
+    expect(await b.connect(addressOf(a))).toBe(a.id)
+    await a.disconnect(b.id)
+  })
+})
+
+test('a node without a network key does not start', async () => {
+  const network = testNetwork(withKey())
+  await expect(network.start()).rejects.toMatchObject({ code: 'network_key_missing' })
+  await network.stop()
+})
+
+test('a socket that says nothing is closed and takes nobody else’s place', async () => {
+  await withNetworks([{}, {}], async (a, b) => {
+    const port = Number(/tcp\/(\d+)/.exec(addressOf(a))?.[1])
+    const silent = Array.from({ length: 20 }, () => net.connect(port, '127.0.0.1').on('error', () => undefined))
+    await Promise.all(silent.map((socket) => once(socket, 'connect')))
+    expect(await b.connect(addressOf(a))).toBe(a.id)
+    for (const socket of silent) socket.destroy()
+  })
+})
+
+test('the gate refuses a peer that proves the key, and tells it so', async () => {
+  const counters = new Counters()
+  const gate = { allow: () => ({ allowed: false, reason: 'not in the roster' }) as const }
+  await withNetworks([{ gate, counters }, {}], async (a, b) => {
+    const refused = nextEvent(a, 'refused')
+    await expect(b.connect(addressOf(a))).rejects.toMatchObject({ code: 'peer_refused' })
+    expect(await refused).toMatchObject({ peer: b.id, reason: 'not in the roster' })
+    expect(counters.get('net_refused', { cause: 'gate' })).toBe(1)
+    expect(b.connections()).toEqual([])
+  })
+})
+
+test('the own gate is asked before dialling, and again when the id was not known before', async () => {
+  const gate = { allow: () => ({ allowed: false, reason: 'not in the roster' }) as const }
+  await withNetworks([{ gate }, {}], async (a, b) => {
+    await expect(a.connect(addressOf(b))).rejects.toMatchObject({ code: 'peer_not_allowed' })
+    const withoutId = addressOf(b).replace(/\/p2p\/.*/, '')
+    await expect(a.connect(withoutId)).rejects.toMatchObject({ code: 'peer_not_allowed' })
+    expect(b.connections()).toEqual([])
+  })
+})
+
+test('a peer that the gate no longer allows is cut off by recheck, and comes back when it is allowed again', async () => {
+  let allowed = true
+  const gate = { allow: () => (allowed ? { allowed: true } : { allowed: false, reason: 'removed' }) as never }
+  await withNetworks([{ gate }, {}], async (a, b) => {
+    a.handle('/test/1', () => undefined)
+    await b.addAddress(a.id, [addressOf(a)])
+    await connected(b, a.id)
+    await connected(a, b.id)
+    const stream = await b.open(a.id, '/test/1')
+    const cut = nextEvent(b, 'disconnected')
+    const failure = stream.toArray().catch((error: { code: string }) => error.code)
+    allowed = false
+    a.recheck()
+    expect(await cut).toEqual({ peer: a.id })
+    expect(['stream_reset', 'connection_lost']).toContain(await failure)
+    expect(a.connections()).toEqual([])
+    const back = nextEvent(b, 'connected')
+    allowed = true
+    expect(await back).toEqual({ peer: a.id })
+  })
+})
+
+test('an address where another node answers is refused by its id', async () => {
+  await withNetworks([{}, {}, {}], async (a, b, c) => {
+    const wrong = addressOf(a).replace(a.id, b.id)
+    await expect(c.connect(wrong)).rejects.toMatchObject({ code: 'peer_id_mismatch' })
+  })
+})
+
+function connected(network: Network, peer: string): Promise<unknown> {
+  if (network.connections().some((info) => info.peer === peer)) return Promise.resolve()
+  return nextEvent(network, 'connected', (event) => event.peer === peer)
+}
+
+/** A node that, once greeted over the secure channel, says `words`, and keeps all it hears until the channel closes. */
+function eavesdropper(inner: (components: never) => ConnectionEncrypter, words: Buffer, heard: Buffer[]): Encrypters {
+  return [
+    (components) => {
+      const encrypter = inner(components)
+      return Object.assign(Object.create(encrypter), {
+        protocol: encrypter.protocol,
+        secureOutbound: async (...args: Parameters<ConnectionEncrypter['secureOutbound']>) => {
+          const { connection } = await encrypter.secureOutbound(...args)
+          const greeted = Promise.withResolvers<void>()
+          connection.addEventListener('message', ({ data }) => {
+            heard.push(Buffer.from(data.subarray()))
+            greeted.resolve()
+          })
+          const closed = new Promise((resolve) => connection.addEventListener('close', resolve))
+          await greeted.promise
+          connection.send(words)
+          await closed
+          throw new Error('closed')
+        },
+      }) as ConnectionEncrypter
+    },
+  ]
+}
+
+for (const [name, [encrypter]] of Object.entries(CHANNELS)) {
+  test(`a prober over ${name} hears a nonce and not one byte more, whatever it says`, async () => {
+    await withNetworks([{}], async (network) => {
+      const hello = Buffer.concat([Buffer.of(0, 33, 1), Buffer.alloc(32, 1)])
+      const sayings = [
+        Buffer.concat([hello, Buffer.of(0, 32), Buffer.alloc(32, 2)]),
+        Buffer.concat([hello, Buffer.of(0, 0)]),
+        Buffer.from('\x13/multistream/1.0.0\n'),
+        Buffer.concat([Buffer.of(2, 1), Buffer.alloc(513)]),
+        Buffer.concat([Buffer.of(0, 33, 9), Buffer.alloc(32)]),
+      ]
+      const lengths: number[] = []
+      for (const words of sayings) {
+        const heard: Buffer[] = []
+        const prober = await plainNode(eavesdropper(encrypter as never, words, heard))
+        try {
+          await prober.dial(multiaddr(addressOf(network))).catch(() => undefined)
+          lengths.push(Buffer.concat(heard).length)
+        } finally {
+          await prober.stop()
+        }
+      }
+      expect(lengths).toEqual(sayings.map(() => 35))
+      expect(network.connections()).toEqual([])
+    })
+  })
+
+  test(`two nodes that share the key are let through over ${name}, two that do not are not`, async () => {
+    const proving = (key: Uint8Array, self: { id: string }): Encrypters => [
+      (components) => {
+        const { peerId } = components as { peerId: { toString(): string } }
+        self.id = peerId.toString()
+        return provingEncrypter(encrypter as never, {
+          self: self.id,
+          gate: { allow: () => ({ allowed: true }) },
+          onRefused: () => undefined,
+          ...withKey(key),
+        })(components)
+      },
+    ]
+    const nodes = await Promise.all([TEST_KEY, TEST_KEY, OTHER_KEY].map((key) => plainNode(proving(key, { id: '' }))))
+    const [a, b, c] = nodes as [Libp2p, Libp2p, Libp2p]
+    try {
+      expect((await a.dial(b.getMultiaddrs())).status).toBe('open')
+      await expect(c.dial(b.getMultiaddrs())).rejects.toThrow('network_key_mismatch')
+    } finally {
+      await Promise.all(nodes.map((node) => node.stop()))
+    }
+  })
+}
+
+test('a TLS channel that cannot be bound to the proof is refused rather than proved without', () => {
+  expect(() => channelBinding('/tls/1.0.0', {} as never)).toThrow('does not show its socket')
+  expect(channelBinding('/noise', {} as never)).toHaveLength(0)
+})

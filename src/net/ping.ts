@@ -1,0 +1,47 @@
+import { randomBytes } from 'node:crypto'
+import type { Connection, StreamMessageEvent } from '@libp2p/interface'
+import type { Clock } from '../base/clock.ts'
+import { withTimeout } from '../base/wait.ts'
+import { PING_BYTES, PING_PROTOCOL } from './constants.ts'
+import type { SignalOptions } from './types.ts'
+
+/**
+ * The round trip over one connection in milliseconds, without the time for opening the stream. Rejects with
+ * `timed_out`, or as the connection fails.
+ */
+export function pingConnection(
+  connection: Connection,
+  { timeoutMs, signal, clock }: SignalOptions & { timeoutMs: number; clock: Clock },
+): Promise<number> {
+  return withTimeout(
+    `a ping to ${connection.remotePeer.toString()}`,
+    timeoutMs,
+    (inner) => roundTrip(connection, inner),
+    { signal, clock },
+  )
+}
+
+async function roundTrip(connection: Connection, signal: AbortSignal): Promise<number> {
+  const stream = await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true })
+  try {
+    const sent = randomBytes(PING_BYTES)
+    const startedMs = performance.now()
+    const elapsedMs = await new Promise<number>((resolve, reject) => {
+      let received = Buffer.alloc(0)
+      stream.addEventListener('message', ({ data }: StreamMessageEvent) => {
+        received = Buffer.concat([received, data.subarray()])
+        if (received.length < PING_BYTES) return
+        if (received.equals(sent)) resolve(performance.now() - startedMs)
+        else reject(new Error('the answer to a ping has other bytes than the ping'))
+      })
+      stream.addEventListener('close', ({ error }) => reject(error ?? new Error('the connection closed')))
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+      stream.send(sent)
+    })
+    stream.close().catch((error: Error) => stream.abort(error))
+    return Math.round(elapsedMs * 100) / 100
+  } catch (error) {
+    stream.abort(error as Error)
+    throw error
+  }
+}

@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest'
+import type { HandlerInput, Route } from '../api/index.ts'
+import { systemClock } from '../base/clock.ts'
+import { netContract } from './contract.ts'
+import { addressOf, withNetworks } from './fixtures/networks.ts'
+import { netRoutes } from './routes.ts'
+import type { Network } from './types.ts'
+
+function inputOf(body: unknown, query: unknown = {}): HandlerInput<Route['call']> {
+  return { body, query, signal: new AbortController().signal } as never
+}
+
+function routesOf(network: Network, names: Record<string, string>) {
+  const routes = netRoutes({
+    network,
+    clock: systemClock,
+    resolve: (text) => names[text] ?? text,
+    nameOf: (peer) => Object.entries(names).find(([, id]) => id === peer)?.[0] ?? null,
+  })
+  return (call: Route['call'], input: HandlerInput<Route['call']>) =>
+    routes.find((route) => route.call === call)?.handle(input)
+}
+
+test('peers are connected, listed, pinged and disconnected by name, in the shapes of the contract', async () => {
+  await withNetworks([{}, {}], async (a, b) => {
+    await a.connect(addressOf(b))
+    await a.disconnect(b.id)
+    const call = routesOf(a, { office: b.id })
+    const peer = netContract.connect.response.parse(await call(netContract.connect, inputOf({ node: addressOf(b) })))
+    expect(peer).toMatchObject({ name: 'office', id: b.id, path: 'direct', direction: 'outbound' })
+    const listed = netContract.list.response.parse(await call(netContract.list, inputOf(undefined, { all: false })))
+    expect(listed.map((one) => one.name)).toEqual(['office'])
+    const body = netContract.ping.body?.parse({ node: 'office', count: 2, interval_ms: 10 })
+    const events: unknown[] = []
+    for await (const event of call(netContract.ping, inputOf(body)) as AsyncIterable<unknown>) {
+      events.push(netContract.ping.event.parse(event))
+    }
+    expect(events).toMatchObject([
+      { seq: 1, name: 'office', path: 'direct', latency_ms: expect.any(Number) },
+      { seq: 2, name: 'office', path: 'direct', latency_ms: expect.any(Number) },
+    ])
+    expect(await call(netContract.disconnect, inputOf({ node: 'office' }))).toEqual({
+      id: b.id,
+      name: 'office',
+      closed: 1,
+    })
+    expect(await call(netContract.list, inputOf(undefined, { all: true }))).toEqual([])
+  })
+})
+
+test('a program that is no Warren node is listed with --all only', async () => {
+  await withNetworks([{}, { agent: 'kubo/0.30' }], async (a, b) => {
+    await a.connect(addressOf(b))
+    await expect.poll(() => a.connections()[0]?.agent).toBe('kubo/0.30')
+    const call = routesOf(a, {})
+    expect(await call(netContract.list, inputOf(undefined, { all: false }))).toEqual([])
+    expect(await call(netContract.list, inputOf(undefined, { all: true }))).toHaveLength(1)
+  })
+})
+
+test('a ping that gets no answer is an event with its reason', async () => {
+  await withNetworks([{}, {}], async (a, b) => {
+    const call = routesOf(a, { away: b.id })
+    const body = netContract.ping.body?.parse({ node: 'away', count: 1 })
+    const events: unknown[] = []
+    for await (const event of call(netContract.ping, inputOf(body)) as AsyncIterable<unknown>) events.push(event)
+    expect(events).toMatchObject([{ seq: 1, latency_ms: null, path: null, error: { code: 'peer_unreachable' } }])
+  })
+})

@@ -1,0 +1,139 @@
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../base/clock.ts'
+import type { Counters } from '../base/counters.ts'
+import type { EventBus } from '../base/events.ts'
+import type { Logger } from '../base/log.ts'
+
+/**
+ * A stream to another node: an ordinary Duplex with back-pressure in both directions. `end()` closes the own half only.
+ * `destroy()` resets it for both sides. It fails with `stream_reset` when the other side gives it up and with
+ * `connection_lost` when the connection breaks; a stream that was cut never ends like a complete one. Bytes given to
+ * `write` must not be changed afterwards.
+ */
+export interface Stream extends Duplex {
+  /** Authenticated id of the other node. */
+  readonly peer: string
+  readonly protocol: string
+}
+
+/** Who dialled: `outbound` is this node. */
+export type Direction = 'inbound' | 'outbound'
+
+/** The answer to "may this peer be connected with this node?" The reason is shown to both sides. */
+export type GateVerdict = { readonly allowed: true } | { readonly allowed: false; readonly reason: string }
+
+/** The rules of the gate (NET-4), given by those who know the roster. Asked on every connection and dial: keep it fast. */
+export interface Gate {
+  allow(peer: string, direction: Direction): GateVerdict
+}
+
+/** What the membership proof needs; asked anew for every connection, so that a rotation takes effect at once. */
+export interface ProofSource {
+  /** Id of the network; empty without a roster. */
+  networkId(): string
+  /** The network keys, 32 bytes each, the one to prefer first; at most 8. */
+  keys(): Uint8Array[]
+}
+
+/** A connection that counts: its peer has answered over it. */
+export interface ConnectionInfo {
+  readonly peer: string
+  /** Multiaddr of the other side as this connection uses it. */
+  readonly address: string
+  readonly direction: Direction
+  readonly relayed: boolean
+  /** Milliseconds since 1970. */
+  readonly since: number
+  /** Last measured round trip in milliseconds; null until the first one. */
+  readonly latencyMs: number | null
+  /** Program and version that the peer names; null until it has. */
+  readonly agent: string | null
+  readonly encryption: 'TLS 1.3' | 'Noise' | string
+}
+
+/** What a network tells about its peers. */
+export interface NetworkEvents {
+  /** A peer answered a first request; once a peer, whatever the number of its connections. */
+  connected: { peer: string }
+  /** The last connection with a peer is gone. */
+  disconnected: { peer: string }
+  /** A peer was found on the local network. Nothing is known about it but what it says itself. */
+  discovered: { peer: string; addresses: string[] }
+  /** A connection was refused by the gate or for want of the proof. `peer` is null until it is authenticated. */
+  refused: { peer: string | null; address: string; reason: string }
+}
+
+/** What a network needs from its surroundings. */
+export interface NetworkInit {
+  /** The 32-byte seed of the node's Ed25519 key. */
+  privateKey: Uint8Array
+  /** Multiaddrs to listen on; empty for a node that only dials. */
+  listen: readonly string[]
+  /** Further addresses under which the node can be reached. */
+  announce?: readonly string[]
+  /** `warren/VERSION`. */
+  agent: string
+  gate: Gate
+  proof: ProofSource
+  /** Multiaddrs of peers to stay connected with; `/p2p/ID` at the end where the id is known. */
+  staticPeers: readonly string[]
+  /** Look for peers on the local network, and be found there. */
+  mdns: boolean
+  clock: Clock
+  log: Logger
+  counters: Counters
+}
+
+/** Most calls end early with a signal, and reject with its reason. */
+export interface SignalOptions {
+  signal?: AbortSignal | undefined
+}
+
+/** Limits of a protocol that is served. */
+export interface HandleOptions {
+  /** Streams of this protocol that one peer may hold open; more are reset. Default 32. */
+  maxStreamsPerPeer?: number
+}
+
+/** This node among its peers. */
+export interface Network {
+  /** The node's own peer id; known before `start`. */
+  readonly id: string
+  readonly events: EventBus<NetworkEvents>
+  /** Multiaddrs at which this node can be reached, its id at the end; empty before `start`. */
+  addresses(): string[]
+  /**
+   * Listens, then begins to dial. Fails with `network_key_missing`, `port_in_use`, `listen_failed` or
+   * `address_invalid`, and has then cleaned up. A network is started once.
+   */
+  start(options?: SignalOptions): Promise<void>
+  /** Resets every stream, closes every connection and listener. Safe to call twice and before `start`. */
+  stop(): Promise<void>
+  /**
+   * Connects to a peer id whose address is known, or to a multiaddr, and gives the id of who answered. Resolves when
+   * the peer has answered a first request. Fails with `peer_unreachable`, `network_key_mismatch`, `peer_refused`,
+   * `peer_not_allowed`, `peer_id_mismatch`, `address_invalid`. Lifts an earlier `disconnect`.
+   */
+  connect(target: string, options?: SignalOptions): Promise<string>
+  /** Closes all connections with a peer and admits no new ones until `connect`. */
+  disconnect(peer: string): Promise<void>
+  /**
+   * A new stream, over a connection that is made where there is none. Fails as `connect`, and with
+   * `protocol_unsupported`; `signal` bounds the opening only.
+   */
+  open(peer: string, protocol: string, options?: SignalOptions): Promise<Stream>
+  /**
+   * Serves a protocol, also before `start`. The handler owns the stream; when it throws, the stream is reset. The
+   * returned function ends the serving and leaves open streams alone.
+   */
+  handle(protocol: string, handler: (stream: Stream) => void | Promise<void>, options?: HandleOptions): () => void
+  connections(): ConnectionInfo[]
+  /** The round trip to a peer in milliseconds, connecting where needed. Default time-out 10 s (`timed_out`). */
+  ping(peer: string, options?: SignalOptions & { timeoutMs?: number }): Promise<number>
+  /** Adds addresses of a peer and stays connected with it from now on, as the gate allows. */
+  addAddress(peer: string, addresses: readonly string[]): Promise<void>
+  /** Stops to stay connected with a peer and drops its addresses; an open connection is left alone. */
+  forget(peer: string): void
+  /** Asks the gate again about every connection and closes those that it no longer allows; retries the rest. */
+  recheck(): void
+}

@@ -1,0 +1,121 @@
+import { createReadStream } from 'node:fs'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import type { ApiClient } from '../../api/contract.ts'
+import { formatBytes } from '../../base/bytes.ts'
+import { baseErrors } from '../../base/errors.ts'
+import { pathExists, readFileBounded } from '../../base/files.ts'
+import type { CommandContext } from '../../command/index.ts'
+
+/** Longest signature envelope that is sent: a record and some signatures. */
+const MAX_SIGNATURE_BYTES = 64 * 1024
+/** Read from the disk at a time. */
+const UPLOAD_PIECE_BYTES = 256 * 1024
+
+/** A package on this machine's disk, ready to be uploaded. */
+export interface PackageFile {
+  readonly file: string
+  readonly signatureFile: string | undefined
+  readonly name: string
+  readonly version: string
+  readonly digest: string
+  /** Bytes of content. */
+  readonly bytes: number
+}
+
+/**
+ * Gives `work` the package at `path`: an archive as it is, a folder packed and signed first into a temporary folder that
+ * is gone afterwards. `versionOf` may change a folder's version. Fails as `packFolder`, and with `file_not_found`.
+ */
+export async function* withPackage<T>(
+  path: string,
+  { context, versionOf }: { context: CommandContext; versionOf?: (version: string) => string },
+  work: (found: PackageFile) => AsyncIterable<T>,
+): AsyncGenerator<T> {
+  const full = resolve(context.cwd, path)
+  const info = await stat(full).catch((cause: unknown) => {
+    throw baseErrors.file_not_found(`there is no package or folder ${path}`, {
+      cause,
+      hint: 'Give a folder with a manifest.yaml, or a file that warren pack made.',
+    })
+  })
+  if (!info.isDirectory()) return yield* work(await readArchive(full))
+  const temporary = await mkdtemp(join(tmpdir(), 'warren-pack-'))
+  try {
+    yield* work(await pack(full, temporary, { context, versionOf }))
+  } finally {
+    await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+/** Stores the package on the node behind `client`. Fails as the upload does, for instance with `untrusted_key`. */
+export async function uploadPackage(
+  client: ApiClient,
+  found: PackageFile,
+  context: CommandContext,
+): Promise<{ warnings: readonly string[] }> {
+  const { transferContract } = await import('../../transfer/contract.ts')
+  const upload = uploadBody(found)
+  return client.call(transferContract.upload, { upload }, { signal: context.signal })
+}
+
+/** The request's body as the contract says: length of the signature, signature, archive. */
+async function* uploadBody({ file, signatureFile }: PackageFile): AsyncGenerator<Uint8Array> {
+  const signature = signatureFile === undefined ? Buffer.alloc(0) : await readSignatureFile(signatureFile)
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(signature.length)
+  yield Buffer.concat([length, signature])
+  yield* createReadStream(file, { highWaterMark: UPLOAD_PIECE_BYTES })
+}
+
+async function readSignatureFile(path: string): Promise<Buffer> {
+  return (await readFileBounded(path, MAX_SIGNATURE_BYTES)) ?? Buffer.alloc(0)
+}
+
+async function readArchive(file: string): Promise<PackageFile> {
+  const { readPackageHeader } = await import('../../bundle/index.ts')
+  const source = createReadStream(file)
+  try {
+    const { digest, record } = await readPackageHeader({ source })
+    const signature = `${file}.sig`
+    const signatureFile = (await pathExists(signature)) ? signature : undefined
+    return { file, signatureFile, digest, name: record.name, version: record.version, bytes: record.bytes }
+  } finally {
+    source.destroy()
+  }
+}
+
+async function pack(
+  folder: string,
+  output: string,
+  { context, versionOf }: { context: CommandContext; versionOf: ((version: string) => string) | undefined },
+): Promise<PackageFile> {
+  const { packFolder, parseManifest, MANIFEST_NAME } = await import('../../bundle/index.ts')
+  const { loadSigner } = await import('../../identity/index.ts')
+  const key = join(context.home, 'keys', 'signing.key')
+  const signers = (await pathExists(key)) ? [await loadSigner(key)] : []
+  const path = join(folder, MANIFEST_NAME)
+  const text = versionOf === undefined ? undefined : await readFile(path, 'utf8').catch(() => undefined)
+  // A manifest that is missing is packFolder's to name.
+  const version =
+    text === undefined
+      ? undefined
+      : versionOf?.(parseManifest(text, join(basename(folder), MANIFEST_NAME)).manifest.version)
+  const packed = await packFolder({
+    folder,
+    output,
+    signers,
+    signal: context.signal,
+    ...(version === undefined ? {} : { version }),
+    onProgress: ({ bytes, total }) =>
+      context.progress.show([`pack     ${formatBytes(bytes)} of ${formatBytes(total)}`]),
+  })
+  context.progress.clear()
+  for (const warning of packed.warnings) context.say(`warning  ${warning}`)
+  const { file, signatureFile, digest, record } = packed
+  const files = record.files === 1 ? '1 file' : `${record.files} files`
+  const signed = signers[0] === undefined ? 'unsigned' : `signed by ${signers[0].keyId.slice(0, 4)}…`
+  context.say(`pack     ${record.name} ${record.version}  ${files}  ${formatBytes(record.bytes)}  ${signed}`)
+  return { file, signatureFile, digest, name: record.name, version: record.version, bytes: record.bytes }
+}

@@ -1,0 +1,21 @@
+import { defineErrors } from '../base/errors.ts'
+
+/** Error codes of rollouts and of `deploy`. */
+export const rolloutErrors = defineErrors({
+  rollout_invalid: {
+    status: 422,
+    summary: 'A rollout document, evidence or halt is malformed, or is not signed by the node that it names.',
+  },
+  rollout_not_found: { status: 404, summary: 'No rollout of that id is known to this node.' },
+  rollout_ambiguous: { status: 409, summary: 'The start of an id fits several rollouts; more of it is needed.' },
+  rollout_conflict: {
+    status: 409,
+    summary: 'Another rollout of the same app was made from the same generation; neither may go on beside the other.',
+  },
+  rollout_forbidden: { status: 403, summary: 'The author of the rollout, or of the halt, may not deploy that app.' },
+  rollout_expired: { status: 409, summary: 'The time until which the rollout may start anywhere is over.' },
+  rollout_finished: { status: 409, summary: 'The rollout is over, so there is nothing left to halt.' },
+  rollout_limit: { status: 429, summary: 'This node holds as many rollouts as it may; old ones must expire first.' },
+  rollout_empty: { status: 400, summary: 'No node was chosen, or none of the chosen ones runs apps.' },
+  package_missing: { status: 404, summary: 'The package of the rollout is not stored on the node that was asked.' },
+})

@@ -1,0 +1,277 @@
+import { Backoff } from '../../base/backoff.ts'
+import type { Clock, TimerHandle } from '../../base/clock.ts'
+import type { Counters } from '../../base/counters.ts'
+import type { Logger } from '../../base/log.ts'
+import { withTimeout } from '../../base/wait.ts'
+import type { Network, Stream } from '../../net/index.ts'
+import type { Added, Ledger, Statement } from '../ledger.ts'
+import type { ProgressBoard, ProgressUpdate } from '../progress.ts'
+import {
+  CATCH_UP_MS,
+  EXCHANGE_INTERVAL_MS,
+  EXCHANGE_RETRIES,
+  EXCHANGE_TIMEOUT_MS,
+  MAX_STREAMS_PER_PEER,
+  ROLLOUT_PROTOCOL,
+} from './constants.ts'
+import { answerExchange, type ExchangeDeps, leadExchange, receive } from './exchange.ts'
+import { envelopeOf, type Message, statementMessage } from './messages.ts'
+import { createOutbox, type Outbox } from './outbox.ts'
+
+/** The part of the network that rollouts need. */
+export type RolloutNetwork = Pick<Network, 'id' | 'open' | 'handle' | 'connections' | 'events'>
+
+export interface GossipDeps {
+  readonly network: RolloutNetwork
+  readonly ledger: Ledger
+  readonly board: ProgressBoard
+  /** Whether a peer is one that carries rollouts; strangers get nothing and are not heard. */
+  isMember(peer: string): boolean
+  readonly clock: Clock
+  readonly log: Logger
+  readonly counters: Counters
+  /** Called once: after the first complete exchange, or when none came in time. */
+  onCaughtUp(): void
+}
+
+/** What is known of one connected peer. */
+interface Peer {
+  readonly outbox: Outbox
+  readonly backoff: Backoff
+  retries: number
+  exchanging: boolean
+  /** Another exchange was asked for while one ran. */
+  again: boolean
+  retry: TimerHandle | undefined
+}
+
+/**
+ * Rollouts on the wire: pushes what is new to every connected member at once, passes on what is new from others, and
+ * exchanges with each one on connect and every ten minutes, so that nothing stays missing.
+ */
+export class Gossip {
+  readonly #deps: GossipDeps
+  readonly #peers = new Map<string, Peer>()
+  readonly #stopping = new AbortController()
+  readonly #undo: (() => void)[] = []
+  #interval: TimerHandle | undefined
+  /** Pending until this node has heard from a member. */
+  #catchUp: TimerHandle | undefined
+
+  constructor(deps: GossipDeps) {
+    this.#deps = deps
+  }
+
+  /** Serves the protocol and speaks with everyone who is connected, now or later. */
+  start(): void {
+    const { network, ledger, board } = this.#deps
+    this.#undo.push(
+      network.handle(ROLLOUT_PROTOCOL, (stream) => this.#serve(stream), { maxStreamsPerPeer: MAX_STREAMS_PER_PEER }),
+      network.events.on('connected', ({ peer }) => this.#join(peer)),
+      network.events.on('disconnected', ({ peer }) => this.#leave(peer)),
+      ledger.events.on('news', ({ kind, envelope }) => this.#push(statementMessage(kind, envelope))),
+      board.events.on('update', (update) => this.#pushProgress(update)),
+    )
+    for (const { peer } of network.connections()) this.#join(peer)
+    this.#schedule()
+    this.#catchUp = this.#deps.clock.setTimeout(() => this.#caughtUp(), CATCH_UP_MS)
+  }
+
+  /** Ends all streams of the protocol that this side opened, and the serving. */
+  stop(): void {
+    this.#stopping.abort(new Error('the node is stopping'))
+    for (const undo of this.#undo.splice(0)) undo()
+    for (const timer of [this.#interval, this.#catchUp]) if (timer !== undefined) this.#deps.clock.clearTimeout(timer)
+    this.#catchUp = undefined
+    for (const peer of [...this.#peers.keys()]) this.#leave(peer)
+  }
+
+  /** Joins peers that became members while connected; call it when the roster has changed. */
+  recheck(): void {
+    for (const { peer } of this.#deps.network.connections()) this.#join(peer)
+  }
+
+  #join(id: string): void {
+    if (this.#stopping.signal.aborted || this.#peers.has(id) || !this.#deps.isMember(id)) return
+    const outbox = createOutbox({
+      network: this.#deps.network,
+      peer: id,
+      onLost: (error) => {
+        this.#deps.log.debug({ peer: id, error }, 'a push of rollouts was lost')
+        this.#retryExchange(id)
+      },
+    })
+    const backoff = new Backoff({ maxMs: 4000 })
+    this.#peers.set(id, { outbox, backoff, retries: 0, exchanging: false, again: false, retry: undefined })
+    // One side is enough; the other answers.
+    if (this.#deps.network.id < id) void this.#exchange(id)
+  }
+
+  #leave(id: string): void {
+    const peer = this.#peers.get(id)
+    if (peer === undefined) return
+    this.#peers.delete(id)
+    if (peer.retry !== undefined) this.#deps.clock.clearTimeout(peer.retry)
+    peer.outbox.close()
+  }
+
+  async #exchange(id: string): Promise<void> {
+    const peer = this.#peers.get(id)
+    if (peer === undefined) return
+    if (peer.exchanging) {
+      peer.again = true
+      return
+    }
+    peer.exchanging = true
+    let stream: Stream | undefined
+    try {
+      await this.#withLimit(async (signal) => {
+        stream = await this.#deps.network.open(id, ROLLOUT_PROTOCOL, { signal })
+        await leadExchange(stream, this.#exchangeDeps(id), signal)
+      })
+      this.#caughtUp()
+      peer.backoff.reset()
+      peer.retries = 0
+    } catch (error) {
+      stream?.destroy()
+      this.#deps.log.debug({ peer: id, error }, 'an exchange of rollouts failed')
+      this.#retryExchange(id)
+    } finally {
+      peer.exchanging = false
+    }
+    if (peer.again) {
+      peer.again = false
+      void this.#exchange(id)
+    }
+  }
+
+  #retryExchange(id: string): void {
+    const peer = this.#peers.get(id)
+    if (peer === undefined || peer.retry !== undefined || peer.retries >= EXCHANGE_RETRIES) return
+    peer.retries++
+    peer.retry = this.#deps.clock.setTimeout(() => {
+      peer.retry = undefined
+      void this.#exchange(id)
+    }, peer.backoff.next())
+  }
+
+  async #serve(stream: Stream): Promise<void> {
+    const { peer } = stream
+    if (!this.#deps.isMember(peer)) {
+      stream.destroy()
+      return
+    }
+    const { signal } = this.#stopping
+    stream.on('error', () => undefined)
+    try {
+      for (;;) {
+        const message = await receive(stream, signal)
+        if (message === undefined) break
+        if (message.type !== 'have') await this.#accept(message, peer)
+        else return await this.#answer(stream, message)
+      }
+      stream.end()
+    } catch (error) {
+      this.#deps.log.debug({ peer, error }, 'a stream of rollouts ended early')
+      stream.destroy()
+    }
+  }
+
+  async #answer(stream: Stream, first: Extract<Message, { type: 'have' }>): Promise<void> {
+    const deps = this.#exchangeDeps(stream.peer)
+    await this.#withLimit((signal) => answerExchange(stream, { first, deps, signal }))
+    this.#caughtUp()
+  }
+
+  #exchangeDeps(peer: string): ExchangeDeps {
+    const { ledger } = this.#deps
+    return {
+      ledger,
+      acceptAll: async (messages) => {
+        const statements: Omit<Statement, 'id'>[] = []
+        for (const message of messages) {
+          if (!isStatement(message)) continue
+          const { type: kind } = message
+          try {
+            statements.push({ kind, envelope: envelopeOf(message) })
+          } catch (error) {
+            this.#refuse(peer, kind, error)
+          }
+        }
+        await ledger.addAll(statements, ({ kind }, error) => this.#refuse(peer, kind, error))
+      },
+    }
+  }
+
+  #caughtUp(): void {
+    if (this.#catchUp === undefined) return
+    this.#deps.clock.clearTimeout(this.#catchUp)
+    this.#catchUp = undefined
+    this.#deps.onCaughtUp()
+  }
+
+  /** Takes in what a peer said. A statement that is refused is counted; the rest of the stream goes on. */
+  async #accept(message: Message, from: string): Promise<void> {
+    if (message.type === 'progress') return this.#acceptProgress(message, from)
+    if (!isStatement(message)) return
+    try {
+      const added = await this.#add(message)
+      // Its document came by another way and is not here yet: the sender has it.
+      if (added.result === 'unknown') void this.#exchange(from)
+    } catch (error) {
+      this.#refuse(from, message.type, error)
+    }
+  }
+
+  #refuse(from: string, kind: Statement['kind'], error: unknown): void {
+    const code = (error as { code?: unknown }).code
+    this.#deps.counters.add('rollout_refused', 1, { kind, code: String(code ?? 'internal') })
+    this.#deps.log.warn({ peer: from, kind, error }, 'a rollout statement was refused')
+  }
+
+  #add(message: StatementMessage): Promise<Added> {
+    const envelope = envelopeOf(message)
+    if (message.type === 'document') return this.#deps.ledger.addDocument(envelope)
+    if (message.type === 'evidence') return this.#deps.ledger.addEvidence(envelope)
+    return this.#deps.ledger.addHalt(envelope)
+  }
+
+  #acceptProgress({ type: _type, ...update }: Extract<Message, { type: 'progress' }>, from: string): void {
+    const rollout = this.#deps.ledger.get(update.document)
+    // Only a node's own word counts, and only for showing and for patience.
+    if (rollout === undefined || update.node !== from || !rollout.document.waves.flat().includes(from)) return
+    this.#deps.ledger.noteProgress(update.document)
+    this.#deps.board.set(update)
+  }
+
+  #push(message: Message): void {
+    for (const peer of this.#peers.values()) peer.outbox.push(message)
+  }
+
+  #pushProgress(update: ProgressUpdate): void {
+    if (update.node !== this.#deps.network.id) return
+    for (const peer of this.#peers.values()) peer.outbox.progress(update)
+  }
+
+  #schedule(): void {
+    this.#interval = this.#deps.clock.setTimeout(() => {
+      for (const [id, peer] of this.#peers) {
+        peer.retries = 0
+        if (this.#deps.network.id < id) void this.#exchange(id)
+      }
+      this.#schedule()
+    }, EXCHANGE_INTERVAL_MS)
+    this.#interval.unref?.()
+  }
+
+  #withLimit(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { clock } = this.#deps
+    return withTimeout('an exchange of rollouts', EXCHANGE_TIMEOUT_MS, work, { signal: this.#stopping.signal, clock })
+  }
+}
+
+type StatementMessage = Extract<Message, { type: Statement['kind'] }>
+
+function isStatement(message: Message): message is StatementMessage {
+  return message.type === 'document' || message.type === 'evidence' || message.type === 'halt'
+}
