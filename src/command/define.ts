@@ -56,6 +56,8 @@ type OptionValues<O> = { [K in keyof O]: O[K] extends Option<infer T> ? T : neve
 export interface CommandContext {
   /** The home folder of the node that is spoken to (`--home`, WARREN_HOME, ~/.warren). */
   readonly home: string
+  /** The home of the node that commands act as: `home`, or where no node is in it that of the running lab's first node, which is then said. */
+  nodeHome(): Promise<string>
   /** The configuration file named by `--config`, absolute. */
   readonly config: string | undefined
   readonly cwd: string

@@ -123,20 +123,19 @@ async function createContext(frame: Frame, globals: GlobalOptions): Promise<Comm
   const progress = createProgress(frame.stderr, !quiet)
   const home = resolve(frame.cwd, globals.home ?? frame.env.WARREN_HOME ?? join(homedir(), '.warren'))
   const clients: { close(): void }[] = []
-  const homeOfDaemon = async (): Promise<string> => {
-    if (await pathExists(join(home, 'keys', 'node.key'))) return home
-    const fallback = await frame.fallbackHome?.(home)
-    if (fallback === undefined) return home
-    say(style.dim(`no node of your own in ${home}: the lab's first node answers`))
-    return fallback
+  let found: Promise<string> | undefined
+  const nodeHome = (): Promise<string> => {
+    found ??= findNodeHome(frame, home, (text) => say(style.dim(text)))
+    return found
   }
   const connect = async (node: string | undefined) => {
-    const client = await connectLocal({ home: await homeOfDaemon(), env: frame.env, node })
+    const client = await connectLocal({ home: await nodeHome(), env: frame.env, node })
     clients.push(client)
     return client
   }
   return {
     home,
+    nodeHome,
     config: globals.config === undefined ? undefined : resolve(frame.cwd, globals.config),
     cwd: frame.cwd,
     env: frame.env,
@@ -155,4 +154,12 @@ async function createContext(frame: Frame, globals: GlobalOptions): Promise<Comm
       for (const client of clients) client.close()
     },
   }
+}
+
+async function findNodeHome(frame: Frame, home: string, say: (text: string) => void): Promise<string> {
+  for (const name of ['config.yaml', join('keys', 'node.key')]) if (await pathExists(join(home, name))) return home
+  const fallback = await frame.fallbackHome?.(home)
+  if (fallback === undefined) return home
+  say(`no node of your own in ${home}: the lab's first node answers`)
+  return fallback
 }

@@ -87,8 +87,9 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
       env,
       handle(request, response) {
         const node = request.headers['warren-node']
-        if (typeof node === 'string') void forward(request, response, decodeURIComponent(node))
-        else void router.handle(request, response, { door: 'local', id: network.id, role: 'admin' })
+        const answer = () => void router.handle(request, response, { door: 'local', id: network.id, role: 'admin' })
+        if (typeof node === 'string') void forward(request, response, { node: decodeURIComponent(node), answer })
+        else answer()
       },
     })
     stack.defer(() => door.stop())

@@ -21,6 +21,8 @@ interface DeployLine {
   readonly phase?: string
   readonly bytes?: number | null
   readonly total?: number | null
+  /** Bytes that came over the wire. */
+  readonly moved?: number
   readonly done?: boolean
   readonly ok?: boolean
   readonly results?: readonly { node: string; ok: boolean; version: string | null; reason?: string }[]

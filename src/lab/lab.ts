@@ -11,7 +11,6 @@ import {
   createSigner,
   foundNetwork,
   KEY_FILES,
-  loadSigner,
   peerIdOf,
   Roster,
   readNetworkKey,
@@ -106,23 +105,16 @@ async function makeLab(home: string, count: number): Promise<LabFile> {
       port,
     }))
     const [first, ...others] = homes as [PlannedHome, ...PlannedHome[]]
-    const { roster, nodeId } = await foundNetwork({
-      ...foldersOf(first.home),
-      name: first.name,
-      labels: { lab: 'true' },
-    })
-    const authority = await loadSigner(join(foldersOf(first.home).keysFolder, KEY_FILES.authority))
-    const nodes = [{ ...first, id: nodeId }]
+    const founded = await foundNetwork({ ...foldersOf(first.home), name: first.name, labels: { lab: 'true' } })
+    const nodes = [{ ...first, id: founded.nodeId }]
     for (const other of others) {
       await mkdir(foldersOf(other.home).keysFolder, { recursive: true, mode: 0o700 })
       const { publicKey } = await createSigner(join(foldersOf(other.home).keysFolder, KEY_FILES.node))
-      nodes.push({ ...other, id: peerIdOf(publicKey) })
-      await addNode(
-        { roster, authority, authorId: nodeId },
-        { id: peerIdOf(publicKey), name: other.name, role: 'member', labels: { lab: 'true' } },
-      )
+      const id = peerIdOf(publicKey)
+      await addNode(founded, { id, name: other.name, role: 'member', labels: { lab: 'true' } })
+      nodes.push({ ...other, id })
     }
-    for (const other of others) await copyMembership(first.home, other.home, roster)
+    for (const other of others) await copyMembership(first.home, other.home, founded.roster)
     for (const node of nodes) await writeFileAtomic(join(node.home, 'config.yaml'), configOf(node, nodes))
     await writeLab(home, { nodes })
     return { nodes }

@@ -156,10 +156,9 @@ type Node = Awaited<ReturnType<typeof startNode>>
 /** A client of `from`'s local door that passes on to `node`. */
 async function clientVia(from: Node, node: string) {
   const forward = createForwarder(from)
-  const server = createServer((request: IncomingMessage, response) => void forward(request, response, node)).listen(
-    0,
-    '127.0.0.1',
-  )
+  const server = createServer(
+    (request: IncomingMessage, response) => void forward(request, response, { node, answer: () => response.destroy() }),
+  ).listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   cleanups.push(() => {
     server.closeAllConnections()

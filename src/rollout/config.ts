@@ -17,6 +17,3 @@ export const deploySection = defineSection({
     })
     .prefault({}),
 })
-
-/** The section's values; durations are in milliseconds. */
-export type DeploySettings = z.output<typeof deploySection.schema>

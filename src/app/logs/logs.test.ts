@@ -60,7 +60,7 @@ function startWriter(count: number, env: Record<string, string> = {}, pause = ''
   const fd = openSync(join(folder, 'stdout.log'), 'a')
   const program = `for (let i = 0; i < ${count}; i++) { process.stdout.write('line ' + String(i).padStart(9, '0') + ' ' + 'x'.repeat(40) + '\\n')
 ${pause} }`
-  return spawn(process.execPath, ['-e', program], { stdio: ['ignore', fd, 'ignore'], env })
+  return spawn(process.execPath, ['-e', program], { stdio: ['ignore', fd, 'ignore'], env, detached: true })
 }
 
 test('both streams come in the order of time, with the times at which they were written', async () => {
@@ -209,7 +209,9 @@ test('a crash while the file was being emptied loses and doubles nothing', async
   for (let index = 0; index < 60; index++) write('stdout', `line ${index} ${'x'.repeat(20)}\n`)
   await first.observe()
   let isThawed = false
-  await first.rotate(async () => async () => void (isThawed = true))
+  await first.rotate(async () => async () => {
+    isThawed = true
+  })
   expect(isThawed).toBe(true)
   const { end } = first
   await first.close()

@@ -49,7 +49,10 @@ export async function findMarked(runId: string): Promise<{ keeper: number | unde
   // The keeper leads the session, and is known from an app that made a session of its own by its words.
   let keeper: ProcessStat | undefined
   for (const stat of marked) if (stat.pid === stat.session && (await isKeeper(stat.pid, runId))) keeper = stat
-  const sessions = new Set(marked.map((stat) => stat.session))
+  // A session counts where its leader is marked, or gone: else a marked process stands in a session of somebody else.
+  const isForeign = (session: number): boolean =>
+    all.some(({ pid }) => pid === session) && !marked.some(({ pid }) => pid === session)
+  const sessions = new Set(marked.map((stat) => stat.session).filter((session) => !isForeign(session)))
   const found = new Set(all.filter((stat) => sessions.has(stat.session)).map((stat) => stat.pid))
   for (const stat of marked) found.add(stat.pid)
   for (let grew = true; grew; ) {
@@ -62,6 +65,7 @@ export async function findMarked(runId: string): Promise<{ keeper: number | unde
     }
   }
   if (keeper !== undefined) found.delete(keeper.pid)
+  found.delete(process.pid)
   return { keeper: keeper?.pid, members: [...found] }
 }
 

@@ -27,7 +27,7 @@ async function startTree(group: Group, runId: string): Promise<void> {
   const child = spawn('/bin/sh', ['-c', `${enter} exec sh -c '${TREE.replaceAll("'", "'\\''")}'`], {
     stdio: 'ignore',
     detached: true,
-    env: { PATH: process.env['PATH'] ?? '', [RUN_VARIABLE]: runId },
+    env: { PATH: process.env.PATH ?? '', [RUN_VARIABLE]: runId },
   })
   if (child.pid !== undefined) started.push(child.pid)
   await expect.poll(() => sleepers(group), { timeout: 10_000 }).toBe(5)

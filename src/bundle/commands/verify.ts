@@ -28,9 +28,10 @@ export const verifyCommand = defineCommand({
     const header = await readShowingProgress(file, context)
     const signature = await readSignature(signatureFileOf(file))
     const { name, version } = header.record
+    const home = await context.nodeHome()
     const trust = createPackageTrust({
-      trustedFolder: join(context.home, 'keys', 'trusted'),
-      roster: await openRoster(join(context.home, 'roster')),
+      trustedFolder: join(home, 'keys', 'trusted'),
+      roster: await openRoster(join(home, 'roster')),
       settings: { requireSigned: true },
     })
     const { warnings } = await trust.keys()

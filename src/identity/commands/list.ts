@@ -12,7 +12,7 @@ export const listCommand = defineCommand({
   description: 'Keys come from the network (its roster) and from the .pub files in keys/trusted of this home.',
   examples: [{ does: 'show the keys that count here', words: 'key list' }],
   run: async ({ context }) => {
-    const { trustedFolder, rosterFolder } = foldersOf(context.home)
+    const { trustedFolder, rosterFolder } = foldersOf(await context.nodeHome())
     const roster = await openRoster(rosterFolder)
     const trust = createPackageTrust({ trustedFolder, roster, settings: { requireSigned: true } })
     const { keys, warnings } = await trust.keys()

@@ -23,7 +23,7 @@ export const trustCommand = defineCommand({
         hint: 'Use letters, digits and . _ @ + - (at most 64).',
       })
     }
-    const { trustedFolder } = foldersOf(context.home)
+    const { trustedFolder } = foldersOf(await context.nodeHome())
     const { keys } = await readTrustedFolder(trustedFolder)
     const known = keys.find(({ keyId }) => keyId === given.keyId)
     const path = known?.path ?? join(trustedFolder, `${name.replaceAll(/[^A-Za-z0-9._-]/g, '-')}.pub`)

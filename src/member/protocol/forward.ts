@@ -9,14 +9,23 @@ import { API_PROTOCOL } from './peer-door.ts'
 
 const OPEN_TIMEOUT_MS = 10_000
 
+export interface ForwardTarget {
+  /** Name, id, or unique part of an id. */
+  readonly node: string
+  /** Answers the request here. */
+  readonly answer: () => void
+}
+
 /**
  * Passes a request of the local door on to another node (`--node`), and its answer back, as they are. The node sees
- * this node as the caller. Answers `node_not_found` or `node_unreachable` where it cannot.
+ * this node as the caller. A request for this node itself is given to `answer`. Answers `node_not_found` or
+ * `node_unreachable` where it cannot.
  */
 export function createForwarder({ network, directory }: { network: Network; directory: Directory }) {
-  return async (request: IncomingMessage, response: ServerResponse, node: string): Promise<void> => {
+  return async (request: IncomingMessage, response: ServerResponse, { node, answer }: ForwardTarget): Promise<void> => {
     try {
       const { id, name } = directory.resolve(node)
+      if (id === network.id) return answer()
       const stream = await network
         .open(id, API_PROTOCOL, { signal: AbortSignal.timeout(OPEN_TIMEOUT_MS) })
         .catch((error) => {
@@ -34,14 +43,14 @@ export function createForwarder({ network, directory }: { network: Network; dire
       })
       response.once('close', () => passed.destroy())
       const sending = pipeline(request, passed)
-      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      const answered = await new Promise<IncomingMessage>((resolve, reject) => {
         passed.once('response', resolve)
         sending.catch(reject)
         passed.once('error', reject)
       })
-      response.writeHead(answer.statusCode ?? 502, answer.headers)
+      response.writeHead(answered.statusCode ?? 502, answered.headers)
       response.flushHeaders()
-      await pipeline(answer, response)
+      await pipeline(answered, response)
     } catch (error) {
       writeError(response, toWarrenError(error))
     }

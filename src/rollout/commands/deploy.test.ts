@@ -87,6 +87,7 @@ async function writeApp(version: string): Promise<string> {
 function contextOf(changes: Partial<CommandContext> = {}): CommandContext {
   return {
     home: folder,
+    nodeHome: async () => folder,
     config: undefined,
     cwd: folder,
     env: {},

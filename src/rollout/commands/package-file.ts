@@ -93,7 +93,7 @@ async function pack(
 ): Promise<PackageFile> {
   const { packFolder, parseManifest, MANIFEST_NAME } = await import('../../bundle/index.ts')
   const { loadSigner } = await import('../../identity/index.ts')
-  const key = join(context.home, 'keys', 'signing.key')
+  const key = join(await context.nodeHome(), 'keys', 'signing.key')
   const signers = (await pathExists(key)) ? [await loadSigner(key)] : []
   const path = join(folder, MANIFEST_NAME)
   const text = versionOf === undefined ? undefined : await readFile(path, 'utf8').catch(() => undefined)

@@ -1,0 +1,16 @@
+import { FAULT_POINTS } from '../switch.ts'
+import { createTestApps, TEST_TRIAL } from './test-node.ts'
+
+/** Deploys a package and kills itself at a step: `node crash-child.ts HOME DIGEST STEP`. */
+const [home = '', digest = '', step = ''] = process.argv.slice(2)
+if (!FAULT_POINTS.some((name) => name === step)) throw new Error(`no step ${step}`)
+const apps = createTestApps(home, {
+  faultPoint: (name) => {
+    if (name === step) process.kill(process.pid, 'SIGKILL')
+  },
+})
+await apps.start()
+await apps.deploy(
+  { instance: 'hello', digest, trial: TEST_TRIAL, generation: 2 },
+  { signal: new AbortController().signal },
+)
