@@ -2,6 +2,7 @@ import type { z } from 'zod'
 
 /** Roles in the order of what they may do (MECHANISMS "Roster"); each includes the ones before it. */
 export const ROLES = ['relay', 'member', 'viewer', 'operator', 'admin'] as const
+/** A role, by name. */
 export type Role = (typeof ROLES)[number]
 
 /** True where `role` includes the rights of `needed`. */
@@ -42,6 +43,7 @@ export interface StreamCall extends CallBase {
   readonly event: z.ZodType
 }
 
+/** A call or a stream. */
 export type AnyCall = Call | StreamCall
 
 /** Defines a call of the contract; see the folder's example. */
@@ -84,6 +86,7 @@ export type HandlerOutput<C extends AnyCall> = C extends Call
     ? AsyncIterable<z.input<C['event']>>
     : never
 
+/** A call and the code that answers it. */
 export interface Route {
   readonly call: AnyCall
   readonly handle: (input: HandlerInput<AnyCall>) => unknown

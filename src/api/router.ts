@@ -17,6 +17,7 @@ export interface RouterOptions {
   readonly heartbeatMs?: number
 }
 
+/** Answers requests by the contract. */
 export interface Router {
   /** Answers one request of `caller`, whatever happens; never rejects. */
   handle(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void>

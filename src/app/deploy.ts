@@ -60,6 +60,7 @@ export async function deployTo(
     }
     return { ok: true, version, unchanged: true }
   }
+  await requirePortsFree(instance, stored.manifest, portsOfOthers)
   const startedAtMs = deps.clock.now()
   const pending = { kind: 'deploy', from: state.active, to: version, generation, startedAtMs } as const
   await instance.save({ pending })
@@ -67,7 +68,6 @@ export async function deployTo(
   onPhase?.('install')
   try {
     await install(instance, stored, options)
-    await requirePortsFree(instance, stored.manifest, portsOfOthers)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     await instance.record(

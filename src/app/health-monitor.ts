@@ -3,6 +3,9 @@ import { type ProbeResult, type ProbeSpec, probe } from '../health/index.ts'
 
 export type Health = 'none' | 'pending' | 'healthy' | 'unhealthy'
 
+/** While nothing is known yet, so that an app that was started shows as healthy soon after it is. */
+const PENDING_INTERVAL_MS = 250
+
 export interface MonitorTimes {
   readonly intervalMs: number
   readonly timeoutMs: number
@@ -28,6 +31,8 @@ export class HealthMonitor {
   #health: Health
   #reason: string | null = null
   #failures = 0
+  /** When a failure was counted last. */
+  #countedMs = Number.NEGATIVE_INFINITY
   #timer: TimerHandle | undefined
   #controller: AbortController | undefined
 
@@ -71,7 +76,8 @@ export class HealthMonitor {
     const result = await probe(spec, { timeoutMs: times.timeoutMs, signal })
     if (signal === undefined || signal.aborted) return
     this.#take(result)
-    this.#schedule(Math.max(0, times.intervalMs - (clock.monotonicMs() - begunMs)))
+    const intervalMs = this.#health === 'pending' ? Math.min(PENDING_INTERVAL_MS, times.intervalMs) : times.intervalMs
+    this.#schedule(Math.max(0, intervalMs - (clock.monotonicMs() - begunMs)))
   }
 
   #take(result: ProbeResult): void {
@@ -83,6 +89,9 @@ export class HealthMonitor {
       this.#reason = null
     } else {
       if (clock.now() - startedAtMs < times.startPeriodMs) return
+      // The probes of a start come faster than the interval, by which failures are counted.
+      if (clock.monotonicMs() - this.#countedMs < times.intervalMs - PENDING_INTERVAL_MS) return
+      this.#countedMs = clock.monotonicMs()
       this.#failures++
       if (this.#failures < times.retries) return
       this.#health = 'unhealthy'

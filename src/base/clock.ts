@@ -9,6 +9,7 @@ export interface Clock {
   clearTimeout(handle: TimerHandle): void
 }
 
+/** What `setTimeout` of a clock gives. */
 export interface TimerHandle {
   /** Lets the process end although the timer is pending. */
   unref?(): unknown

@@ -39,6 +39,7 @@ export class WarrenError extends Error {
   }
 }
 
+/** Makes the error of one code. */
 export type ErrorFactory = (message: string, options?: ErrorOptions) => WarrenError
 
 /** A folder's part of the catalogue: one factory a code, and the definitions for docs and tests. */

@@ -32,6 +32,7 @@ export const choice = <T extends string>(choices: readonly T[], init: OptionInit
   choices,
 })
 
+/** A word of a command that is no option. */
 export interface Argument {
   /** Upper case in the help: `APP`. Lower case here. */
   readonly name: string
@@ -83,6 +84,7 @@ export interface CommandContext {
   readonly style: Style
 }
 
+/** Live lines while a command works. */
 export interface Progress {
   /** Shows these lines in place of the last ones. */
   show(lines: readonly string[]): void
@@ -113,6 +115,7 @@ export interface StreamLine {
   readonly exitCode?: number
 }
 
+/** All that the kit needs of a command. */
 export interface CommandDefinition<A extends readonly Argument[], O extends Record<string, Option<unknown>>> {
   /** The words: `app start`. */
   readonly name: string
@@ -135,6 +138,7 @@ export interface CommandDefinition<A extends readonly Argument[], O extends Reco
   }): Promise<CommandResult> | AsyncIterable<StreamLine>
 }
 
+/** A command whose words are not known to the type checker. */
 export type AnyCommand = CommandDefinition<readonly Argument[], Record<string, Option<unknown>>>
 
 /** Defines a command; a folder's `commands/index.ts` exports a list of them, lazily loaded. */

@@ -13,6 +13,7 @@ import { commandHelp, type GlobalOptions, parseCommand, splitGlobals } from './p
 import { createProgress } from './progress.ts'
 import { createStyle, type Style } from './style.ts'
 
+/** What a command line runs in. */
 export interface Frame {
   readonly entries: readonly CommandEntry[]
   /** What `--version` prints. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { defineCall } from '../api/index.ts'
 
+/** A node at a glance; the shape scripts rely on. */
 export const daemonStatus = z.object({
   id: z.string().describe('peer id of this node'),
   name: z.string(),

@@ -1,28 +1,19 @@
 import { join } from 'node:path'
 import { roleIncludes } from '../api/index.ts'
-import { type AppEvents, createApps, startSummaries } from '../app/index.ts'
-import type { Clock } from '../base/clock.ts'
-import type { Counters } from '../base/counters.ts'
-import { openStateDatabase } from '../base/database.ts'
+import { type AppEvents, type Apps, createApps, type Summaries, startSummaries } from '../app/index.ts'
 import { EventBus } from '../base/events.ts'
-import type { Logger } from '../base/log.ts'
-import type { ConfigValues } from '../config/index.ts'
-import { createPackageTrust, openKeyring, Roster } from '../identity/index.ts'
-import { createDirectory, createGate, startRosterExchange } from '../member/index.ts'
-import { createNetwork } from '../net/index.ts'
+import { createPackageTrust } from '../identity/index.ts'
 import { createRollouts } from '../rollout/index.ts'
 import { createTransfer } from '../transfer/index.ts'
-import type { sections } from './sections.ts'
+import { createNode, type Node, type NodeOptions } from './node.ts'
 
-export interface FeatureOptions {
-  readonly config: ConfigValues<typeof sections>
-  readonly log: Logger
-  readonly clock: Clock
-  readonly counters: Counters
-  readonly version: string
+export interface FeatureOptions extends NodeOptions {
   readonly env: Readonly<Record<string, string | undefined>>
+  /** For tests: called at each named step of a deploy, to crash there. */
+  readonly faultPoint?: ((name: string) => void | Promise<void>) | undefined
 }
 
+/** Everything that a node consists of. */
 export type Features = Awaited<ReturnType<typeof createFeatures>>
 
 /**
@@ -30,46 +21,17 @@ export type Features = Awaited<ReturnType<typeof createFeatures>>
  * listens or dials yet. What must be ended is put on the stack, which ends it in reverse order.
  */
 export async function createFeatures(options: FeatureOptions, stack: AsyncDisposableStack) {
-  const { config, log, clock, counters, version } = options
-  const data = config.storage.data_dir
-  const logOf = (folder: string): Logger => log.child({ folder })
+  const node = await createNode(options, stack)
+  const packages = await createPackages(options, node, stack)
+  const { apps, summaries } = createNodeApps(options, { ...node, ...packages }, stack)
+  const rollouts = createNodeRollouts(options, { ...node, ...packages, apps, summaries })
+  stack.defer(node.roster.onChange(() => rollouts.rosterChanged()))
+  return { ...node, ...packages, apps, summaries, rollouts }
+}
 
-  const keyring = await openKeyring(config.storage.keys_dir)
-  const roster = await Roster.open({ folder: join(data, 'roster'), clock, log: logOf('identity') })
-  const database = openStateDatabase(join(data, 'state.db'), { nowMs: clock.now() })
-  stack.defer(() => database.close())
-  if (database.setAside !== undefined)
-    log.warn({ file: database.setAside }, 'the index was unreadable; it is made again')
-
-  const gate = await createGate({
-    mode: config.net.gate,
-    roster,
-    file: config.net.authorized_peers,
-    staticPeers: new Set(config.net.peers.map((address) => address.split('/p2p/')[1] ?? '')),
-    log: logOf('member'),
-  })
-  stack.defer(() => gate.stop())
-  const network = createNetwork({
-    privateKey: keyring.nodeSeed,
-    listen: config.net.listen,
-    announce: config.net.announce,
-    agent: `warren/${version}`,
-    gate,
-    proof: { networkId: () => roster.networkId, keys: () => [keyring.networkKey] },
-    staticPeers: config.net.peers,
-    mdns: config.net.mdns,
-    clock,
-    log: logOf('net'),
-    counters,
-  })
-  stack.defer(() => network.stop())
-  stack.defer(gate.onChange(() => network.recheck()))
-
-  const directory = createDirectory({ roster, network, clock, version })
-  stack.defer(() => directory.stop())
-  const exchange = startRosterExchange({ network, roster, log: logOf('member'), counters })
-  stack.defer(() => exchange.stop())
-
+async function createPackages(options: FeatureOptions, node: Node, stack: AsyncDisposableStack) {
+  const { config, clock, counters } = options
+  const { data, logOf, roster, database, network } = node
   const trust = createPackageTrust({
     trustedFolder: join(config.storage.keys_dir, 'trusted'),
     roster,
@@ -90,6 +52,14 @@ export async function createFeatures(options: FeatureOptions, stack: AsyncDispos
   stack.defer(() => transfer.stop())
   transfer.serve()
 
+  return { trust, transfer }
+}
+
+type Packages = Awaited<ReturnType<typeof createPackages>>
+
+function createNodeApps(options: FeatureOptions, node: Node & Packages, stack: AsyncDisposableStack) {
+  const { config, clock, counters, log, env, faultPoint } = options
+  const { data, logOf, roster, network, directory, transfer } = node
   const isMember = (peer: string): boolean => (roster.roleOf(peer) ?? 'relay') !== 'relay'
   const events = new EventBus<AppEvents>((error) => log.error({ err: error }, 'a listener of the apps failed'))
   const apps = createApps({
@@ -97,13 +67,14 @@ export async function createFeatures(options: FeatureOptions, stack: AsyncDispos
     packages: transfer,
     events,
     nodeName: directory.self.name,
-    path: options.env.PATH ?? DEFAULT_PATH,
+    path: env.PATH ?? DEFAULT_PATH,
     stopGraceMs: config.app.stop_grace,
     logs: { maxBytes: config.app.log_file_size, files: config.app.log_files },
     keepVersions: config.app.keep_versions,
     clock,
     log: logOf('app'),
     counters,
+    ...(faultPoint === undefined ? {} : { faultPoint }),
   })
   stack.defer(() => apps.stop())
   const summaries = startSummaries({
@@ -117,7 +88,15 @@ export async function createFeatures(options: FeatureOptions, stack: AsyncDispos
   })
   stack.defer(() => summaries.stop())
 
-  const rollouts = createRollouts({
+  return { apps, summaries }
+}
+
+type RolloutParts = Node & Packages & { readonly apps: Apps; readonly summaries: Summaries }
+
+function createNodeRollouts(options: FeatureOptions, parts: RolloutParts) {
+  const { config, clock, counters, faultPoint } = options
+  const { data, logOf, keyring, roster, network, directory, apps, transfer, trust, summaries } = parts
+  return createRollouts({
     folder: join(data, 'rollouts'),
     signer: keyring.node,
     networkId: () => roster.networkId,
@@ -141,9 +120,8 @@ export async function createFeatures(options: FeatureOptions, stack: AsyncDispos
     clock,
     log: logOf('rollout'),
     counters,
+    ...(faultPoint === undefined ? {} : { faultPoint }),
   })
-  stack.defer(roster.onChange(() => rollouts.rosterChanged()))
-  return { network, directory, roster, exchange, transfer, apps, summaries, rollouts }
 }
 
 /** For a daemon that was started without one. */

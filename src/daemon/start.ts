@@ -25,8 +25,11 @@ export interface DaemonOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Listens here instead of where the config says; empty: as the config says. */
   readonly listen: readonly string[]
+  /** For tests: called at each named step of a deploy, to crash there. */
+  readonly faultPoint?: (name: string) => void | Promise<void>
 }
 
+/** A daemon that has started. */
 export interface RunningDaemon {
   /** Resolves when everything has stopped. */
   readonly stopped: Promise<void>
@@ -70,7 +73,15 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
     await writeFile(join(home, 'run', 'daemon.pid'), `${process.pid}\n`)
 
     const features = await createFeatures(
-      { config: config.values, log, clock: systemClock, counters: new Counters(), version, env },
+      {
+        config: config.values,
+        log,
+        clock: systemClock,
+        counters: new Counters(),
+        version,
+        env,
+        faultPoint: options.faultPoint,
+      },
       stack,
     )
     const { network, directory, roster, exchange, apps, rollouts } = features

@@ -85,7 +85,9 @@ test('process: well while it lives, not once it has ended', async () => {
 
 test('command: exit code 0 is well; otherwise the reason has the code and the last line', async () => {
   const cwd = '/'
-  expect(await probe({ type: 'command', argv: ['/bin/sh', '-c', 'exit 0'], cwd, env }, { timeoutMs })).toEqual({ ok: true })
+  expect(await probe({ type: 'command', argv: ['/bin/sh', '-c', 'exit 0'], cwd, env }, { timeoutMs })).toEqual({
+    ok: true,
+  })
   expect(
     await probe({ type: 'command', argv: ['/bin/sh', '-c', 'echo no disk; exit 3'], cwd, env }, { timeoutMs }),
   ).toEqual({

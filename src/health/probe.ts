@@ -4,6 +4,7 @@ import { type ProcessProbe, probeProcess } from './process.ts'
 import type { ProbeOptions, ProbeResult } from './result.ts'
 import { probeTcp, type TcpProbe } from './tcp.ts'
 
+/** What is probed, and how. */
 export type ProbeSpec = ProcessProbe | HttpProbe | TcpProbe | CommandProbe
 
 /** Looks once (HLT-1). Always answers within the time limit, never throws, leaves nothing running. */

@@ -25,6 +25,7 @@ export const MAX_LAB_NODES = 50
 const JOIN_TIMEOUT_MS = 30_000
 const JOIN_POLL_MS = 50
 
+/** A node of a lab. */
 export interface LabNode {
   readonly name: string
   readonly id: string
@@ -32,6 +33,7 @@ export interface LabNode {
   readonly socket: string
 }
 
+/** Where a lab is, and how its daemons are driven. */
 export interface Lab {
   readonly home: string
   readonly run: RunOptions

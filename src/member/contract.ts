@@ -14,6 +14,7 @@ export const nodeView = z.object({
   latency_ms: z.number().nullable(),
   seen: z.string().nullable().describe('when it was last connected, ISO 8601; null if never'),
 })
+/** A node as everybody is shown it. */
 export type NodeView = z.output<typeof nodeView>
 
 const targets = z.array(z.string()).or(z.string().transform((one) => [one]))

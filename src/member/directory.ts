@@ -6,6 +6,7 @@ import type { NodeView } from './contract.ts'
 import { memberErrors } from './errors.ts'
 import { looksLikeSelector, parseSelector } from './selector.ts'
 
+/** The nodes of the network, by name. */
 export interface Directory {
   readonly self: { readonly id: string; readonly name: string }
   /** The role that the roster gives a node now; undefined for strangers and removed ones. */

@@ -7,6 +7,7 @@ import type { Direction, Gate, GateVerdict } from '../net/index.ts'
 /** An editor writes a file in several steps; they count as one. */
 const SETTLE_MS = 50
 
+/** The rules of the gate, and when they may have changed. */
 export interface MemberGate extends Gate {
   /** Ids that the `authorized_peers` file admits on this node. */
   authorized(): readonly AuthorizedPeer[]

@@ -1,5 +1,6 @@
 import { memberErrors } from './errors.ts'
 
+/** Labels of a node. */
 export type Labels = Readonly<Record<string, string>>
 
 /** True for the labels that a selector selects. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { opsErrors } from './errors.ts'
 
+/** A home that is held. */
 export interface HomeLock {
   /** Lets the next one in. The kernel does the same when the process ends, however it ends. */
   release(): void

@@ -21,6 +21,7 @@ export interface LocalServerOptions {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void
 }
 
+/** A local door that is open. */
 export interface LocalServer {
   readonly socket: string
   /** Stops listening, ends all connections and removes socket and cookie. */

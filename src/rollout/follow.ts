@@ -14,6 +14,8 @@ export interface FollowDeps {
   readonly clock: Clock
   report(rollout: Rollout): RolloutReport
   nameOf(node: string): string
+  /** The version that a node runs as this app, as it said last; null where it runs none. */
+  versionAt(node: string, app: string): string | null
 }
 
 /**
@@ -67,16 +69,20 @@ export function endOf(
     version: rollout.document.package.version,
     state: report.state,
     reason: report.reason,
-    results: resultsOf(report, deps),
+    results: resultsOf(rollout, report, deps),
   }
 }
 
 /** One line a node. */
-export function resultsOf(report: RolloutReport, { nameOf }: Pick<FollowDeps, 'nameOf'>): RolloutEnd['results'] {
+export function resultsOf(
+  rollout: Rollout,
+  report: RolloutReport,
+  { nameOf, versionAt }: Pick<FollowDeps, 'nameOf' | 'versionAt'>,
+): RolloutEnd['results'] {
   return report.nodes.map(({ id, state, version, reason, wave }) => ({
     node: nameOf(id),
     ok: state === 'healthy',
-    version,
+    version: version ?? versionAt(id, rollout.document.app),
     state,
     wave: wave + 1,
     ...(reason === null ? {} : { reason }),

@@ -140,7 +140,7 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
   status(text: string): RolloutStatus {
     const rollout = this.#ledger.resolve(text)
     const report = this.#report(rollout)
-    const results = resultsOf(report, this.#followDeps())
+    const results = resultsOf(rollout, report, this.#followDeps())
     return {
       ...this.#row(rollout, report),
       generation: rollout.document.base + 1,
@@ -221,6 +221,7 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
       clock: this.#init.clock,
       report: (rollout) => this.#report(rollout),
       nameOf: (node) => this.#nameOf(node),
+      versionAt: (node, app) => this.#init.current(node, app)?.version ?? null,
     }
   }
 

@@ -1,6 +1,7 @@
 import type { ApiClient } from '../../api/index.ts'
 import { parseDuration } from '../../base/durations.ts'
 import { toWarrenError } from '../../base/errors.ts'
+import { inOrderOfArrival, inOrderOfTime } from '../../base/merge-streams.ts'
 import {
   type CommandContext,
   defineCommand,
@@ -12,7 +13,7 @@ import {
 } from '../../command/index.ts'
 import { appContract, type LogRow } from '../contract.ts'
 import { appErrors } from '../errors.ts'
-import { inOrderOfArrival, inOrderOfTime } from './merge.ts'
+
 import { nodesOf, targetOptions } from './targets.ts'
 
 /** Lines that `--follow` shows of what is there, where no number is asked for. */

@@ -16,7 +16,6 @@ import type { RolloutEnd } from '../contract.ts'
 import { Fleet } from '../fixtures/fleet.ts'
 import { rolloutRoutes } from '../routes.ts'
 import { deployCommand } from './deploy.ts'
-import { merge } from './follow-logs.ts'
 import { haltCommand } from './halt.ts'
 import { listCommand } from './list.ts'
 import { developmentVersion } from './run.ts'
@@ -181,10 +180,4 @@ test('a rollout is listed, shown, watched and halted with revert', async () => {
 
 test('a development version stands below its release and above the run before', () => {
   expect(developmentVersion('1.4.0+build', new Date('2026-03-01T12:00:00Z'))).toBe('1.4.0-dev.20260301120000')
-})
-
-test('merged streams give every item and end when all have ended', async () => {
-  const items: number[] = []
-  for await (const item of merge([Readable.from([1, 2]), Readable.from([3])])) items.push(item as number)
-  expect(items.sort()).toEqual([1, 2, 3])
 })

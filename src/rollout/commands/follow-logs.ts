@@ -1,3 +1,4 @@
+import { inOrderOfArrival } from '../../base/merge-streams.ts'
 import { type CommandContext, printable, type StreamLine } from '../../command/index.ts'
 
 /** Lines of the last run that are shown before the new ones. */
@@ -17,32 +18,11 @@ export async function* followLogs(
   }
   try {
     const streams = await Promise.all(nodes.map(open))
-    for await (const row of merge(streams)) {
+    for await (const row of inOrderOfArrival(streams)) {
       const name = context.style.dim(`${printable(row.node).padEnd(width)} │`)
       yield { json: row, human: `${name} ${printable(row.line)}` }
     }
   } catch (error) {
     if (!context.signal.aborted) throw error
-  }
-}
-
-/** The items of all streams as they come; the first failure ends it. */
-export async function* merge<T>(streams: readonly AsyncIterable<T>[]): AsyncGenerator<T> {
-  const iterators = streams.map((stream) => stream[Symbol.asyncIterator]())
-  const advance = (index: number) => (iterators[index] as AsyncIterator<T>).next().then((result) => ({ index, result }))
-  const pending = new Map(iterators.map((_, index) => [index, advance(index)]))
-  try {
-    while (pending.size > 0) {
-      const { index, result } = await Promise.race(pending.values())
-      if (result.done === true) pending.delete(index)
-      else {
-        pending.set(index, advance(index))
-        yield result.value
-      }
-    }
-  } finally {
-    // A stream that waits for its next line ends when the request is given up, not before: nobody waits for it here.
-    for (const iterator of iterators) void iterator.return?.()?.catch(() => undefined)
-    for (const last of pending.values()) last.catch(() => undefined)
   }
 }
