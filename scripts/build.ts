@@ -9,6 +9,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Plugin } from 'esbuild'
@@ -23,28 +24,68 @@ const CLOCK_TICK_MS = 10
 /** Packages with native files, which stay in node_modules. */
 const EXTERNAL: string[] = []
 
-const MAIN = `import { enableCompileCache } from 'node:module'
-enableCompileCache(import.meta.dirname + '/compiled')
+const MAIN = `process.getBuiltinModule('node:module').enableCompileCache(import.meta.dirname + '/compiled')
 await import('./program.js')
-`
-/** Lets bundled CommonJS packages load Node's own modules. */
-const BANNER = `import { createRequire as __createRequire } from 'node:module'
-const require = __createRequire(import.meta.url)
 `
 
 /**
- * `import … from 'node:http'` reads all that the module exports, among it a WebSocket that loads Node's whole fetch
- * (30 ms); asked for as an object it does not.
+ * `import … from 'node:fs'` reads all that the module exports, among it what Node itself loads only when it is asked for
+ * (streams, readline, WebSocket with the whole of fetch: 5 to 30 ms each); asked for as an object it does not.
  */
-const LAZY_HTTP: Plugin = {
-  name: 'lazy-http',
+const LAZY_BUILTINS: Plugin = {
+  name: 'lazy-builtins',
   setup(build) {
-    build.onResolve({ filter: /^(node:)?https?$/ }, ({ path }) => ({
-      path: path.replace('node:', ''),
-      namespace: 'lazy-http',
+    build.onResolve({ filter: /^(node:)?[a-z_0-9]+(\/[a-z_0-9]+)?$/ }, ({ path }) =>
+      isBuiltin(path) ? { path: path.replace('node:', ''), namespace: 'builtin' } : undefined,
+    )
+    build.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: LOADED_AT_USE.has(path)
+        ? lazyModule(path)
+        : `module.exports = process.getBuiltinModule('node:${path}')`,
     }))
-    build.onLoad({ filter: /.*/, namespace: 'lazy-http' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+  },
+}
+
+/** Those that Node has not loaded when it starts, and that files name which may never use them. All are plain objects. */
+const LOADED_AT_USE = new Set([
+  'child_process',
+  'crypto',
+  'dgram',
+  'dns',
+  'dns/promises',
+  'fs/promises',
+  'http',
+  'http2',
+  'https',
+  'net',
+  'readline',
+  'sqlite',
+  'stream/promises',
+  'timers/promises',
+  'tls',
+  'worker_threads',
+  'zlib',
+])
+
+/** A module whose exports each load Node's module of this name when they are first read. */
+function lazyModule(name: string): string {
+  const exports = Object.keys(process.getBuiltinModule(`node:${name}`) as object)
+  const getters = exports.map((key) => `  get ${key}() { return load().${key} },`)
+  return [`const load = () => process.getBuiltinModule('node:${name}')`, 'module.exports = {', ...getters, '}'].join(
+    '\n',
+  )
+}
+
+/**
+ * zod's name `z` holds every locale and every schema; imported as a namespace, esbuild keeps what is used: 195 KB of
+ * 710, read by every command.
+ */
+const SHAKEN_ZOD: Plugin = {
+  name: 'shaken-zod',
+  setup(build) {
+    build.onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).replace("import { z } from 'zod'", "import * as z from 'zod'"),
+      loader: 'ts',
     }))
   },
 }
@@ -104,8 +145,7 @@ async function bundle(folder: string): Promise<void> {
     sourcemap: true,
     sourcesContent: false,
     external: EXTERNAL,
-    plugins: [LAZY_HTTP],
-    banner: { js: BANNER },
+    plugins: [LAZY_BUILTINS, SHAKEN_ZOD],
     chunkNames: 'chunks/[name]-[hash]',
     tsconfigRaw: {},
     logLevel: 'warning',

@@ -25,7 +25,7 @@ export async function generatedPages(): Promise<Map<string, string>> {
       `## [${folder}](${folder}.md)\n\n${shown.map(({ name, summary }) => `- \`warren ${name}\`: ${summary}`).join('\n')}\n`,
     )
   }
-  pages.set('docs/cli/README.md', `# Commands\n\n${NOTE}\n\n${index.join('\n')}`)
+  pages.set('docs/cli/index.md', `# Commands\n\n${NOTE}\n\n${index.join('\n')}`)
   const openApi = openApiOf(await allCalls(), { title: 'Warren', version })
   pages.set('docs/openapi.json', `${JSON.stringify(openApi, null, 2)}\n`)
   return pages

@@ -18,6 +18,7 @@ export const appRowSchema = z.object({
   /** When this was so. */
   seen: time,
 })
+/** A row of `list`. */
 export type AppRow = z.output<typeof appRowSchema>
 
 /** All that is known of an app on its node. */
@@ -35,8 +36,10 @@ export const appStatusSchema = appRowSchema.extend({
   /** The version that is being switched to. */
   pending: z.string().nullable(),
 })
+/** What `app status` shows of an app on one node. */
 export type AppStatus = z.output<typeof appStatusSchema>
 
+/** An installed version of an app. */
 export const appVersionSchema = z.object({
   version: z.string(),
   digest: z.string(),
@@ -44,8 +47,10 @@ export const appVersionSchema = z.object({
   state: z.enum(['installed', 'good', 'bad']),
   active: z.boolean(),
 })
+/** An installed version of an app. */
 export type AppVersion = z.output<typeof appVersionSchema>
 
+/** A deploy, switch or rollback of an app. */
 export const appHistorySchema = z.object({
   time,
   kind: z.enum(['deploy', 'switch', 'rollback', 'revert']),
@@ -54,6 +59,7 @@ export const appHistorySchema = z.object({
   ok: z.boolean(),
   reason: z.string().nullable(),
 })
+/** A deploy, switch or rollback of an app. */
 export type AppHistory = z.output<typeof appHistorySchema>
 
 /** A line of an app; `stream` is `stdout` or `stderr`. */
@@ -64,6 +70,7 @@ export const logLineSchema = z.object({
   stream: z.enum(['stdout', 'stderr']),
   line: z.string(),
 })
+/** A line of an app. */
 export type LogRow = z.output<typeof logLineSchema>
 
 const logQuery = z.object({

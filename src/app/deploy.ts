@@ -1,4 +1,5 @@
 import { type Manifest, refuseUnsupported } from '../bundle/index.ts'
+import { transferErrors } from '../transfer/index.ts'
 import type { AppPackage, AppsDeps } from './deps.ts'
 import { appErrors } from './errors.ts'
 import type { Instance } from './instance.ts'
@@ -8,6 +9,7 @@ import { type SwitchOptions, type SwitchOutcome, switchTo } from './switch.ts'
 import type { Trial } from './trial.ts'
 import { installVersion, versionFolderName } from './version-folders.ts'
 
+/** What to run, under which name, and how it is watched. */
 export interface DeployRequest {
   /** Name of the app on this node. */
   readonly instance: string
@@ -25,7 +27,7 @@ export interface DeployRequest {
 export async function findDeployable(deps: AppsDeps, digest: string): Promise<AppPackage> {
   const stored = await deps.packages.get(digest)
   if (stored === undefined || !stored.complete) {
-    throw appErrors.package_not_found(`package ${digest.slice(0, 12)} is not, or not all, on ${deps.nodeName}`)
+    throw transferErrors.package_not_found(`package ${digest.slice(0, 12)} is not, or not all, on ${deps.nodeName}`)
   }
   refuseUnsupported(stored.manifest)
   const platform = `${process.platform}-${process.arch}`

@@ -26,11 +26,13 @@ export interface AppPackages {
   releaseTree?(digest: string, folder: string): Promise<void>
 }
 
+/** What the apps tell of themselves. */
 export interface AppEvents {
   /** Anything that `list` shows of an instance has changed. */
   changed: { readonly instance: string }
 }
 
+/** What the apps of a node need. */
 export interface AppsDeps {
   /** The node's home folder, absolute. Uses `apps/` and `run/keepers/` in it. */
   readonly home: string

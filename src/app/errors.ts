@@ -15,7 +15,6 @@ export const appErrors = defineErrors({
     summary: 'The app did not start, or not become healthy; the message says what it said last.',
   },
   nothing_to_roll_back: { status: 409, summary: 'There is no earlier good version of the app to go back to.' },
-  package_not_found: { status: 404, summary: 'The package of that digest is not on the node.' },
   platform_not_supported: {
     status: 501,
     summary: 'The package is not made for the operating system and processor of the node.',

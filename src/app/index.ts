@@ -15,14 +15,13 @@
  * if (!outcome.ok) throw new Error(outcome.reason)   // exit code 1 after 0.2 s, last line "boom"
  * ```
  */
-export { type AppProblem, type Apps, createApps, type LogsRequest } from './apps.ts'
-export { appSection } from './config.ts'
+export type { AppProblem, Apps, LogsRequest } from './apps.ts'
 export type { DeployRequest } from './deploy.ts'
 export type { AppEvents, AppPackage, AppPackages, AppsDeps } from './deps.ts'
-export { appErrors } from './errors.ts'
 export type { AppExit } from './exit-text.ts'
+export { createApps } from './node-apps.ts'
 export type { PlacementKind } from './placement/index.ts'
 export { type Summaries, type SummariesOptions, startSummaries } from './protocol/summaries.ts'
 export { appRoutes, type Fleet } from './routes.ts'
 export { FAULT_POINTS, type FaultPoint, type Phase, type SwitchOutcome } from './switch.ts'
-export { DEFAULT_TRIAL, type Trial } from './trial.ts'
+export type { Trial } from './trial.ts'

@@ -4,12 +4,12 @@ import { toWarrenError } from '../base/errors.ts'
 import { pathExists } from '../base/files.ts'
 import { SerialQueue } from '../base/wait.ts'
 import { resolveManifest } from '../bundle/index.ts'
-import type { ProbeSpec } from '../health/index.ts'
+import { type Check, checkOf } from './check.ts'
 import type { AppsDeps } from './deps.ts'
 import { appEnvironment } from './environment.ts'
 import { appErrors } from './errors.ts'
 import { type AppExit, describeExit, describeFailure, describeLastLine } from './exit-text.ts'
-import { type Health, HealthMonitor, type MonitorTimes } from './health-monitor.ts'
+import { type Health, HealthMonitor } from './health-monitor.ts'
 import {
   type HistoryEntry,
   type InstalledVersion,
@@ -34,12 +34,6 @@ export interface InstanceContext {
   /** Ports that other instances have, with their names. */
   portsOfOthers(instance: string): ReadonlyMap<number, string>
   onChange(instance: string): void
-}
-
-/** How to look at a running version. */
-export interface Check {
-  readonly spec: ProbeSpec
-  readonly times: MonitorTimes
 }
 
 export type AppStatusWord = 'stopped' | 'starting' | 'running' | 'failed'
@@ -320,21 +314,10 @@ export class Instance {
   }
 
   async #checkOf(run: Run): Promise<Check | undefined> {
-    const { deps } = this.#context
     const folder = this.versionFolder(this.version(run.launch.version))
     const { healthCheck } = resolveManifest(await readInstalledManifest(folder), this.#state.ports)
-    const path = deps.path
-    const spec = ((): ProbeSpec | undefined => {
-      if (healthCheck.type === 'http') return { type: 'http', port: healthCheck.port, path: healthCheck.path }
-      if (healthCheck.type === 'tcp') return { type: 'tcp', port: healthCheck.port }
-      if (healthCheck.type === 'command') {
-        const [program = '', ...args] = healthCheck.command
-        const env = { PATH: path, HOME: this.dataFolder, LANG: 'C.UTF-8', WARREN_DATA: this.dataFolder }
-        return { type: 'command', argv: [program, ...args], cwd: folder, env }
-      }
-      return run.app === undefined ? undefined : { type: 'process', process: run.app }
-    })()
-    return spec === undefined ? undefined : { spec, times: healthCheck }
+    const env = { PATH: this.#context.deps.path, HOME: this.dataFolder, LANG: 'C.UTF-8', WARREN_DATA: this.dataFolder }
+    return checkOf(healthCheck, { process: run.app, folder, env })
   }
 
   #startMonitor(initial: Health): void {

@@ -19,8 +19,10 @@ export const FAULT_POINTS = [
   'failed',
   'reverted',
 ] as const
+/** A step of a deploy. */
 export type FaultPoint = (typeof FAULT_POINTS)[number]
 
+/** What a deploy is doing, as it is shown to people. */
 export type Phase = 'install' | 'start' | 'health'
 
 /** What came of a deploy, switch or rollback. `version` is the one that runs, or should, now. */

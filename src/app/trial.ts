@@ -4,6 +4,7 @@ import { sleep } from '../base/wait.ts'
 import { type ProbeSpec, probe } from '../health/index.ts'
 import type { Run } from './keeper/run.ts'
 
+/** How a new version is watched before it counts as good. */
 export interface Trial {
   /** A version is good once it was healthy for so long without a break. */
   readonly minHealthyMs: number

@@ -1,4 +1,5 @@
 import { type DestinationStream, pino } from 'pino'
+import { WarrenError } from './errors.ts'
 import type { Logger } from './log.ts'
 
 export interface LogOptions {
@@ -23,10 +24,19 @@ export function createLogger({ level, format, destination }: LogOptions): Logger
       messageKey: 'message',
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: plainError, err: plainError },
       redact: { paths: redact, censor: '[secret]' },
     },
     stream,
   )
+}
+
+/** Redaction copies what is logged, and a copy of an error has no message. Errors of ours need no stack. */
+function plainError(thrown: unknown): unknown {
+  if (!(thrown instanceof Error)) return thrown
+  const cause = thrown.cause instanceof Error ? { cause: thrown.cause.message } : {}
+  if (thrown instanceof WarrenError && thrown.code !== 'internal') return { ...thrown.toJSON(), ...cause }
+  return { name: thrown.name, message: thrown.message, stack: thrown.stack, ...cause }
 }
 
 function forPeople(line: string): string {

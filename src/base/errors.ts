@@ -67,7 +67,6 @@ export const baseErrors = defineErrors({
   disk_full: { status: 507, summary: 'The disk, or the quota, is full; nothing half-written was kept.' },
   permission_denied: { status: 403, summary: 'The operating system refused access to a file.' },
   file_not_found: { status: 404, summary: 'A file or folder named in the command does not exist.' },
-  file_damaged: { status: 500, summary: 'A state file could not be read; it was set aside under a new name.' },
   port_in_use: { status: 409, summary: 'A port that is needed is taken by another program or app.' },
   not_supported: { status: 501, summary: 'This release, or this machine, does not support what was asked for.' },
 })
@@ -82,6 +81,11 @@ export function toWarrenError(thrown: unknown): WarrenError {
   }
   if (system === 'EACCES' || system === 'EPERM') {
     return baseErrors.permission_denied(error.message, { cause: error, hint: 'Check the owner and mode of that path.' })
+  }
+  if (system === 'EISDIR' || system === 'ENOTDIR') {
+    const path = (error as NodeJS.ErrnoException).path ?? 'that path'
+    const what = system === 'EISDIR' ? 'a folder, not a file' : 'not a folder'
+    return baseErrors.invalid_value(`${path} is ${what}`, { cause: error })
   }
   if (system === 'ENOENT') return baseErrors.file_not_found(error.message, { cause: error })
   if (error.name === 'TimeoutError') return baseErrors.timed_out(error.message, { cause: error })

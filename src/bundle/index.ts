@@ -14,11 +14,7 @@
  * await materialize({ index, read: readAt('api.data'), folder: 'api-installed' })
  * ```
  */
-export { INDEX_PATH, RECORD_PATH } from './archive.ts'
-export { hashChunk } from './content-chunks.ts'
-export { CHUNKER_ID, MAX_CHUNK_BYTES } from './cutter.ts'
-export { bundleErrors } from './errors.ts'
-export { checkArchive, importArchive, type PackageHeader, readPackageHeader } from './import.ts'
+export { importArchive, type PackageHeader, readPackageHeader } from './import.ts'
 export { DEFAULT_LIMITS, MAX_INDEX_BYTES, MAX_MANIFEST_BYTES, MAX_RECORD_BYTES, type PackageLimits } from './limits.ts'
 export {
   type HealthCheck,
@@ -30,24 +26,9 @@ export {
   type ResolvedManifest,
   resolveManifest,
 } from './manifest.ts'
-export { manifestJsonSchema, PLATFORMS } from './manifest-schema.ts'
-export { manifestWarnings, refuseUnsupported } from './manifest-support.ts'
+export { refuseUnsupported } from './manifest-support.ts'
 export { type MaterializeInput, materialize } from './materialize.ts'
-export { type PackedPackage, type PackOptions, packBinary, packFolder, signatureFileOf } from './pack.ts'
-export {
-  contentSize,
-  decodeIndex,
-  encodeIndex,
-  type IndexChunk,
-  type IndexFile,
-  type PackageIndex,
-} from './package-index.ts'
-export {
-  decodeRecord,
-  encodeRecord,
-  PACKAGE_PAYLOAD_TYPE,
-  type PackageRecord,
-  packageDigest,
-} from './package-record.ts'
-export { readSignature, signArchive } from './signature.ts'
-export { type TreeFault, verifyTree } from './verify-tree.ts'
+export { type PackedPackage, type PackOptions, packFolder } from './pack.ts'
+export { contentSize, decodeIndex, type IndexChunk, type IndexFile, type PackageIndex } from './package-index.ts'
+export { decodeRecord, PACKAGE_PAYLOAD_TYPE, type PackageRecord } from './package-record.ts'
+export type { TreeFault } from './verify-tree.ts'

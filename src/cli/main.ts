@@ -1,3 +1,14 @@
+/**
+ * cli: the program's front door. It names the commands of every folder (entries.ts), hands the words to the command-line
+ * kit, and turns signals into cancellation.
+ *
+ * It is started and never imported. It never holds a command's work: that stands beside its noun, in the folder's
+ * `commands/`.
+ *
+ * ```sh
+ * node main.js deploy ./api --on site=home
+ * ```
+ */
 import { WarrenError } from '../base/errors.ts'
 import { version } from '../base/version.ts'
 import { runWords } from '../command/index.ts'

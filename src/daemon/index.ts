@@ -10,5 +10,4 @@
  * await daemon.stopped
  * ```
  */
-export { daemonErrors } from './errors.ts'
 export { type DaemonOptions, type RunningDaemon, startDaemon } from './start.ts'

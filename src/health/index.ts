@@ -11,9 +11,9 @@
  * if (!result.ok) throw new Error(result.reason)   // "GET /healthz on port 8080 answered 503"
  * ```
  */
-export { type CommandProbe, probeCommand } from './command.ts'
-export { type HttpProbe, probeHttp } from './http.ts'
+export type { CommandProbe } from './command.ts'
+export type { HttpProbe } from './http.ts'
 export { type ProbeSpec, probe } from './probe.ts'
-export { type ProcessProbe, probeProcess } from './process.ts'
+export type { ProcessProbe } from './process.ts'
 export type { ProbeOptions, ProbeResult } from './result.ts'
-export { probeTcp, type TcpProbe } from './tcp.ts'
+export type { TcpProbe } from './tcp.ts'

@@ -9,5 +9,5 @@
  * const nodes = await upLab({ home, run: { program, env, signal } }, 3, () => undefined)
  * ```
  */
-export { downLab, type Lab, type LabNode, labStatus, upLab } from './lab.ts'
-export { firstLabHome } from './lab-file.ts'
+export { runDemo, stepText } from './demo.ts'
+export { downLab, labStatus, MAX_LAB_NODES, upLab } from './lab.ts'

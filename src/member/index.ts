@@ -12,12 +12,11 @@
  * const close = openPeerDoor({ network, router, roleOf: (peer) => roster.roleOf(peer), whenExchanged: exchange.whenExchanged })
  * ```
  */
-export { memberContract, type NodeView, nodeView } from './contract.ts'
+export type { NodeView } from './contract.ts'
 export { createDirectory, type Directory, type DirectoryOptions } from './directory.ts'
-export { memberErrors } from './errors.ts'
 export { createGate, type GateOptions, type MemberGate } from './gate.ts'
 export { createForwarder } from './protocol/forward.ts'
 export { openPeerDoor, type PeerDoorOptions } from './protocol/peer-door.ts'
 export { type RosterExchange, type RosterExchangeOptions, startRosterExchange } from './protocol/roster-exchange.ts'
 export { memberRoutes } from './routes.ts'
-export { type Labels, looksLikeSelector, parseSelector, type Selector } from './selector.ts'
+export { type Labels, parseSelector, type Selector } from './selector.ts'

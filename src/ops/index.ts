@@ -9,6 +9,5 @@
  * const server = await startLocalServer({ home, env, handle: (request, response) => router.handle(request, response, local) })
  * ```
  */
-export { opsErrors } from './errors.ts'
 export { type HomeLock, lockHome } from './home-lock.ts'
 export { type LocalServer, type LocalServerOptions, startLocalServer } from './local-server.ts'

@@ -2,6 +2,7 @@ import { defineErrors } from '../base/errors.ts'
 
 /** Error codes of rollouts and of `deploy`. */
 export const rolloutErrors = defineErrors({
+  app_nowhere: { status: 404, summary: 'No node has the app that is to be upgraded.' },
   rollout_invalid: {
     status: 422,
     summary: 'A rollout document, evidence or halt is malformed, or is not signed by the node that it names.',

@@ -114,6 +114,18 @@ test('an author or halter without the right is refused; the author may always ha
   expect((await ledger.addHalt(halt(id, a))).result).toBe('new')
 })
 
+test('what a node without the right deploys to itself is told to nobody, since all others would refuse it', async () => {
+  const { ledger } = await newLedger({ forbidden: [a.id] })
+  const told: Statement[] = []
+  ledger.events.on('news', (statement) => void told.push(statement))
+  const { id, envelope } = signDocument(testDocument([[a]], { author: a.id }), a.signer)
+  await ledger.addDocument(envelope)
+  await ledger.addEvidence(evidence(id, a, 'healthy'))
+  expect(ledger.get(id)?.evidence.size).toBe(1)
+  expect(told).toEqual([])
+  expect(ledger.exchanged()).toEqual([])
+})
+
 test('evidence for a document that is not held is unknown, so that it can be asked for', async () => {
   const { ledger } = await newLedger()
   expect(await ledger.addEvidence(evidence('ab'.repeat(32), a, 'healthy'))).toMatchObject({ result: 'unknown' })

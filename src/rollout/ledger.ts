@@ -225,7 +225,7 @@ export class Ledger {
   /** Fails with `rollout_forbidden` unless the node may deploy the app. A node may always deploy to itself alone. */
   requireRight(node: string, document: RolloutDocument): void {
     if (this.#deps.mayDeploy(node, document.app)) return
-    if (node === this.#deps.self && document.waves.flat().every((target) => target === node)) return
+    if (node === this.#deps.self && isOwnAffair(document)) return
     throw rolloutErrors.rollout_forbidden(`${node} may not deploy ${document.app}`, {
       hint: 'Deploy from a node with role operator or admin: warren nodes',
     })
@@ -234,7 +234,7 @@ export class Ledger {
   /** What is exchanged: all that may still matter, and the newest of each app, which carries its generation. */
   exchanged(): { rollout: Rollout; digest: string }[] {
     return [...this.#rollouts.values()]
-      .filter((rollout) => this.#isKept(rollout.id, rollout.document))
+      .filter(({ id, document }) => this.#isKept(id, document) && this.#concernsOthers(document))
       .map((rollout) => ({ rollout, digest: digestOf(rollout) }))
   }
 
@@ -322,7 +322,13 @@ export class Ledger {
 
   #tell(statement: Statement): void {
     this.events.emit('changed', { id: statement.id })
-    this.events.emit('news', statement)
+    const document = this.#rollouts.get(statement.id)?.document
+    if (document !== undefined && this.#concernsOthers(document)) this.events.emit('news', statement)
+  }
+
+  /** What a node without the right deploys to itself is refused by every other, so it is not told to them. */
+  #concernsOthers(document: RolloutDocument): boolean {
+    return !isOwnAffair(document) || this.#deps.mayDeploy(document.author, document.app)
   }
 
   /** Depends on the set of documents and the time only, so that nodes drop the same ones and do not send them round. */
@@ -350,6 +356,11 @@ export class Ledger {
 /** The outcome that counts, by node. */
 export function outcomesOf(rollout: Rollout): Map<string, Outcome> {
   return new Map([...rollout.evidence].map(([node, { evidence }]) => [node, evidence.outcome]))
+}
+
+/** True where a node deploys to itself alone. */
+function isOwnAffair({ author, waves }: RolloutDocument): boolean {
+  return waves.flat().every((target) => target === author)
 }
 
 /** Same statements, same digest: 64 hex digits. */

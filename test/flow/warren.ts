@@ -1,8 +1,9 @@
 /** The real program in a home of its own, as a person runs it. */
-import { spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { programPath } from '../program.ts'
 
 export interface Result {
@@ -25,6 +26,10 @@ export interface LabNode {
 export interface Warren {
   /** Holds everything the program writes. */
   readonly folder: string
+  /** Environment of the program. */
+  readonly env: NodeJS.ProcessEnv
+  /** Starts a command; whoever does ends it. */
+  spawn(...words: string[]): Command
   /** Runs a command to its end. */
   run(...words: string[]): Promise<Result>
   /** Runs a command and fails the test where its exit code is not 0. */
@@ -33,17 +38,22 @@ export interface Warren {
   cleanup(): Promise<void>
 }
 
+/** A command under way. */
+export type Command = ChildProcessByStdio<null, Readable, Readable>
+
 /** A Warren with an empty home. */
 export async function createWarren(): Promise<Warren> {
   const main = await programPath()
   const folder = await mkdtemp(join(tmpdir(), 'warren-flow-'))
   const env = { PATH: process.env.PATH, HOME: folder, WARREN_HOME: join(folder, 'home'), LANG: 'C.UTF-8' }
-  const run = async (...words: string[]): Promise<Result> => {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...words], {
+  const spawnProgram = (...words: string[]): Command =>
+    spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...words], {
       env,
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+  const run = async (...words: string[]): Promise<Result> => {
+    const child = spawnProgram(...words)
     const [out, err, code] = await Promise.all([
       text(child.stdout),
       text(child.stderr),
@@ -63,6 +73,8 @@ export async function createWarren(): Promise<Warren> {
   }
   return {
     folder,
+    env,
+    spawn: spawnProgram,
     run,
     async must(...words) {
       const result = await run(...words)

@@ -81,7 +81,13 @@ function roomRule({ me, room, them, door, imported }: RoomCrossing): string | un
   if (LIGHT_ROOM.test(room) && !imported.typeOnly && !LIGHT_ROOM.test(door) && !VOCABULARY.includes(them)) {
     return `${room} is light, it must not load ${them}`
   }
-  if (them === 'net' && !imported.typeOnly && FEATURES.includes(me) && room !== 'index.ts' && !room.startsWith('protocol/')) {
+  if (
+    them === 'net' &&
+    !imported.typeOnly &&
+    FEATURES.includes(me) &&
+    room !== 'index.ts' &&
+    !room.startsWith('protocol/')
+  ) {
     return 'in a feature only protocol/ and index.ts talk to net'
   }
   return undefined

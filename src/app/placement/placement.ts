@@ -5,6 +5,7 @@ export interface Limits {
   readonly cpuPercent?: number
 }
 
+/** How processes are held together: see the file of that name. */
 export type PlacementKind = 'none' | 'cgroup-v1' | 'cgroup-v2'
 
 /** Where the processes of an app are put, so that all of them can be found, stopped and killed. */

@@ -33,6 +33,7 @@ export interface SummariesOptions {
   readonly log: Logger
 }
 
+/** What each node said last of its apps. */
 export interface Summaries {
   /** The apps of these nodes as they said last, of this node as they are. */
   rows(nodes: readonly string[]): AppRow[]

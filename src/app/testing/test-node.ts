@@ -7,8 +7,9 @@ import { EventBus } from '../../base/events.ts'
 import { silentLogger } from '../../base/log.ts'
 import { hasEnvironmentEntry, listProcesses } from '../../base/proc.ts'
 import { MANIFEST_NAME, parseManifest } from '../../bundle/index.ts'
-import { type Apps, createApps } from '../apps.ts'
+import type { Apps } from '../apps.ts'
 import type { AppEvents, AppPackages, AppsDeps } from '../deps.ts'
+import { createApps } from '../node-apps.ts'
 import type { Trial } from '../trial.ts'
 
 /** Short enough for a test, long enough for a shell to fail in. */
@@ -66,10 +67,12 @@ export function createTestApps(home: string, more: Partial<AppsDeps> = {}): Apps
 /** Pids of all processes of an instance on that home, keepers left out. */
 export async function processesOf(home: string, instance: string): Promise<number[]> {
   const found: number[] = []
-  for (const { pid } of await listProcesses()) {
+  for (const { pid, session } of await listProcesses()) {
     if (!(await hasEnvironmentEntry(pid, `WARREN_DATA=${join(home, 'apps', instance, 'data')}`))) continue
     const words = (await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')).split('\0')
-    if (words[0] !== '' && !/keeper-v\d+\.sh$/.test(words[1] ?? '')) found.push(pid)
+    // A keeper leads its session; its subshell, which is about to become the app, has the same words and does not.
+    const isKeeper = pid === session && /keeper-v\d+\.sh$/.test(words[1] ?? '')
+    if (!isKeeper) found.push(pid)
   }
   return found
 }

@@ -5,19 +5,19 @@ import { type LoadedConfig, loadConfig } from '../load.ts'
 import type { SectionList } from './index.ts'
 
 /** Where the config of this command is. Fails with `not_supported` for the config of another node. */
-export function placesOf(context: CommandContext): ConfigPlaces {
+export async function placesOf(context: CommandContext): Promise<ConfigPlaces> {
   if (context.remote) {
     throw baseErrors.not_supported('the config of another node cannot be read or changed from here', {
       hint: 'Run the command on that node, without --node.',
     })
   }
-  return { file: context.config, home: context.home }
+  return { file: context.config, home: await context.nodeHome() }
 }
 
 /** The config as the daemon of this home would read it; its warnings are said. */
 export async function loadForContext(context: CommandContext, sections: SectionList): Promise<LoadedConfig> {
   const loaded = await loadConfig({
-    ...placesOf(context),
+    ...(await placesOf(context)),
     sections: await sections(),
     env: context.env,
     cwd: context.cwd,

@@ -23,7 +23,7 @@ export function createEditCommand(sections: SectionList): AnyCommand {
       { does: 'the config of the system service', words: 'config edit --config /etc/warren/config.yaml' },
     ],
     run: async ({ context }) => {
-      const places = placesOf(context)
+      const places = await placesOf(context)
       const draft = await openConfig({ ...places, sections: await sections() })
       const text = await editText(draft, context)
       const changed = text !== draft.text

@@ -14,7 +14,7 @@ export function createResetCommand(sections: SectionList): AnyCommand {
     arguments: [{ name: 'key', description: 'key, such as logging.level' }],
     examples: [{ does: 'log as much as by default', words: 'config reset logging.level' }],
     run: async ({ args, context }) => {
-      const places = placesOf(context)
+      const places = await placesOf(context)
       const list = await sections()
       const key = await findKey(listKeys(list), args.key)
       const { resetConfigValue } = await import('../edit.ts')

@@ -24,7 +24,7 @@ export function createSetCommand(sections: SectionList): AnyCommand {
       { does: 'log for machines', words: 'config set logging.format json' },
     ],
     run: async ({ args, context }) => {
-      const places = placesOf(context)
+      const places = await placesOf(context)
       const list = await sections()
       const key = await findKey(listKeys(list), args.key)
       const value = readKeyText(key, args.value)

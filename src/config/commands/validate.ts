@@ -18,7 +18,7 @@ export function createValidateCommand(sections: SectionList): AnyCommand {
       { does: 'a file before it is put in place', words: 'config validate new.yaml' },
     ],
     run: async ({ args, context }) => {
-      const places = placesOf(context)
+      const places = await placesOf(context)
       if (args.file === undefined) {
         const { file, warnings } = await loadForContext(context, sections)
         const subject = file ?? 'no config file: the defaults'

@@ -1,5 +1,5 @@
 import { defineCommand } from '../../command/index.ts'
-import { runDemo, stepText } from '../demo.ts'
+import { runDemo, stepText } from '../index.ts'
 
 export const demoCommand = defineCommand({
   name: 'demo',

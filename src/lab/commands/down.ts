@@ -1,5 +1,5 @@
 import { defineCommand } from '../../command/index.ts'
-import { downLab } from '../lab.ts'
+import { downLab } from '../index.ts'
 
 export const downCommand = defineCommand({
   name: 'lab down',

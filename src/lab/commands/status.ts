@@ -1,5 +1,5 @@
 import { defineCommand } from '../../command/index.ts'
-import { labStatus } from '../lab.ts'
+import { labStatus } from '../index.ts'
 
 export const statusCommand = defineCommand({
   name: 'lab status',

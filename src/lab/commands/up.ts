@@ -1,7 +1,7 @@
 import { formatDuration } from '../../base/durations.ts'
 import { defineCommand, integer } from '../../command/index.ts'
 import { labErrors } from '../errors.ts'
-import { MAX_LAB_NODES, upLab } from '../lab.ts'
+import { MAX_LAB_NODES, upLab } from '../index.ts'
 
 export const upCommand = defineCommand({
   name: 'lab up',
