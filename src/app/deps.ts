@@ -22,8 +22,9 @@ export interface AppPackages {
   materialize(digest: string, folder: string, options: { signal: AbortSignal }): Promise<void>
   /** The folder now holds the package, and may serve for it. */
   adoptTree?(digest: string, folder: string): Promise<void>
-  /** The folder is about to go. */
-  releaseTree?(digest: string, folder: string): Promise<void>
+  /** The folder is about to go. With `keep`, a package that it holds the last copy of stays. */
+  releaseTree?(digest: string, folder: string, options?: { keep?: boolean }): Promise<void>
+  list?(): Promise<readonly AppPackage[]>
 }
 
 /** What the apps tell of themselves. */

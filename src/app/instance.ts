@@ -157,7 +157,8 @@ export class Instance {
     // A crash during a rotation may have left the app standing still.
     for (const run of runs) if (this.log.wasInterrupted && run.exit === undefined) await run.group.thaw()
     await this.#notePending()
-    await removeStrayVersions(this.versionsFolder, this.#state.versions.map(versionFolderName))
+    const names = this.#state.versions.map(versionFolderName)
+    await removeStrayVersions(this.versionsFolder, names, this.#context.deps.packages)
     for (const run of runs) {
       const isWanted = this.#state.desired === 'running' && run.launch.version === this.#state.active
       if (run.exit === undefined && isWanted && this.#run === undefined) await this.#adopt(run)

@@ -37,7 +37,7 @@ class NodeApps implements Apps {
   readonly #instances = new Map<string, Instance>()
   /** What is being deployed or switched, by instance. */
   readonly #busy = new Map<string, string>()
-  readonly #problems: AppProblem[] = []
+  #problems: AppProblem[] = []
   readonly #stopping = new AbortController()
   #context: InstanceContext | undefined
 
@@ -93,11 +93,13 @@ class NodeApps implements Apps {
     signal.throwIfAborted()
     const instance = await this.#obtain(request.instance, stored.record.name)
     try {
-      return await this.#exclusively(instance, `deploy of ${stored.record.version}`, (options) => {
+      const outcome = await this.#exclusively(instance, `deploy of ${stored.record.version}`, (options) => {
         signal.throwIfAborted()
         const portsOfOthers = this.#portsOfOthers(instance.name)
         return deployTo(instance, { request, stored, portsOfOthers }, { ...options, onPhase })
       })
+      if (outcome.ok) this.#problems = this.#problems.filter((problem) => problem.instance !== instance.name)
+      return outcome
     } catch (error) {
       if (!this.#stopping.signal.aborted && instance.state.versions.length === 0) await this.#erase(instance)
       throw error
@@ -228,10 +230,20 @@ class NodeApps implements Apps {
     try {
       const state = await readInstance(folder, name)
       if (state !== undefined) this.#instances.set(name, new Instance(state, folder, this.#requireStarted()))
+      else await this.#reportSetAside(name, folder)
     } catch (error) {
       const aside = await setAside(instanceFile(folder), this.#deps.clock.now())
       const reason = error instanceof Error ? error.message : String(error)
       this.#report(name, `its instance.json is damaged (${reason}) and was set aside as ${aside}; deploy the app again`)
+    }
+  }
+
+  /** Set aside at an earlier start: it is named until the app was deployed again, or its folder removed. */
+  async #reportSetAside(name: string, folder: string): Promise<void> {
+    const aside = (await readdir(folder)).filter((file) => file.startsWith('instance.json.damaged-')).sort()
+    const last = aside.at(-1)
+    if (last !== undefined) {
+      this.#report(name, `its instance.json was damaged and set aside as ${join(folder, last)}; deploy the app again`)
     }
   }
 

@@ -2,6 +2,7 @@ import { chmod, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/pr
 import { join } from 'node:path'
 import { pathExists, readFileBounded, syncFolder } from '../base/files.ts'
 import { MANIFEST_NAME, MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '../bundle/index.ts'
+import type { AppPackages } from './deps.ts'
 import { appErrors } from './errors.ts'
 
 /** Name of an installed version's folder: `1.4.0-7f3a09bc`. */
@@ -34,9 +35,19 @@ export async function installVersion(
 }
 
 /** Takes away every folder of versions that is not in `names`: what a crash left half-done. */
-export async function removeStrayVersions(versions: string, names: readonly string[]): Promise<void> {
+export async function removeStrayVersions(
+  versions: string,
+  names: readonly string[],
+  packages: Pick<AppPackages, 'list' | 'releaseTree'>,
+): Promise<void> {
   for (const name of await readdir(versions).catch(() => [])) {
-    if (!names.includes(name)) await removeFolder(join(versions, name))
+    if (names.includes(name)) continue
+    // Beside a damaged state it is whole, and may hold the only copy of its package.
+    for (const { digest, record } of (await packages.list?.()) ?? []) {
+      if (versionFolderName({ version: record.version, digest }) !== name) continue
+      await packages.releaseTree?.(digest, join(versions, name), { keep: true })
+    }
+    await removeFolder(join(versions, name))
   }
 }
 

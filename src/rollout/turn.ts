@@ -51,14 +51,16 @@ export async function runTurn<P extends StoredPackage>(deps: TurnDeps<P>, turn: 
   const { document } = turn
   try {
     turn.requireAllowed()
-    const stored = await fetchPackage(deps, turn)
-    await deps.faultPoint?.('fetched')
-    turn.onProgress({ phase: 'verify', bytes: stored.record.bytes, total: stored.record.bytes })
-    await checkPackage(deps.trust, stored, document)
-    await deps.faultPoint?.('checked')
+    const bytes = await bringPackage(deps, turn)
     turn.requireAllowed()
     turn.onInstalling()
-    return await deployPackage(deps, turn, stored.record.bytes)
+    try {
+      return await deployPackage(deps, turn, bytes)
+    } catch (thrown) {
+      if ((thrown as { code?: unknown }).code !== 'package_damaged') throw thrown
+      // The store has noticed what it lost; nothing was stopped yet.
+      return await deployPackage(deps, turn, await bringPackage(deps, turn))
+    }
   } catch (thrown) {
     if (turn.signal.aborted) throw turn.signal.reason
     // Another verb works on the app now; the runner tries the turn again.
@@ -66,6 +68,17 @@ export async function runTurn<P extends StoredPackage>(deps: TurnDeps<P>, turn: 
     const current = await deps.apps.active(document.app)
     return { outcome: 'refused', version: current?.version ?? null, reason: describe(thrown) }
   }
+}
+
+/** Has the package here and trusted; gives its size. */
+async function bringPackage<P extends StoredPackage>(deps: TurnDeps<P>, turn: Turn): Promise<number> {
+  const stored = await fetchPackage(deps, turn)
+  await deps.faultPoint?.('fetched')
+  const { bytes } = stored.record
+  turn.onProgress({ phase: 'verify', bytes, total: bytes })
+  await checkPackage(deps.trust, stored, turn.document)
+  await deps.faultPoint?.('checked')
+  return bytes
 }
 
 async function fetchPackage<P extends StoredPackage>(deps: TurnDeps<P>, turn: Turn): Promise<P> {

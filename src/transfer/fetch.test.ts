@@ -54,6 +54,22 @@ async function chunksOf(home: string, digest: string): Promise<Map<string, numbe
   return new Map(index.files.flatMap((file) => file.chunks.map(({ hash, size }) => [hash, size] as const)))
 }
 
+test('what an installed folder has lost is noticed as a whole, and one fetch brings all of it back', async () => {
+  const packed = await makePackage(folder, '1.0.0', { 'big.bin': noise('lost', 1024 * 1024) })
+  await addPackage(source.transfer, packed)
+  const { transfer } = await node()
+  await transfer.fetch(packed.digest, { sources: [source.id] })
+  const tree = join(folder, 'tree')
+  await transfer.materialize(packed.digest, tree)
+  await transfer.adoptTree(packed.digest, tree)
+  await chmod(tree, 0o700)
+  await rm(tree, { recursive: true })
+  const copy = join(folder, 'copy')
+  await expect(transfer.materialize(packed.digest, copy)).rejects.toMatchObject({ code: 'package_damaged' })
+  await transfer.fetch(packed.digest, { sources: [source.id] })
+  await transfer.materialize(packed.digest, copy)
+})
+
 const addressesOf = new Map<string, string[]>()
 
 /** Tells a node the address of an impostor. */

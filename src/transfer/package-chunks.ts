@@ -65,12 +65,10 @@ export class PackageChunks {
   async read(run: Run): Promise<Buffer | undefined> {
     const whole = await this.#data.read(run)
     if (whole !== undefined) return whole
-    for (const tree of this.#trees) {
-      const bytes = await readTree(this.layout, tree, run)
-      if (bytes !== undefined && this.layout.firstMismatch(run, bytes) === undefined) return bytes
-    }
+    const installed = await this.#readTrees(run)
+    if (installed !== undefined) return installed
     if (run.count > 1) return this.#readSingly(run)
-    if (this.#trees.length > 0) this.#treeLost.add(run.first)
+    if (this.#trees.length > 0 && !this.#treeLost.has(run.first)) await this.#noteLost()
     return undefined
   }
 
@@ -121,6 +119,24 @@ export class PackageChunks {
       }
     }
     return undefined
+  }
+
+  async #readTrees(run: Run): Promise<Buffer | undefined> {
+    for (const tree of this.#trees) {
+      const bytes = await readTree(this.layout, tree, run)
+      if (bytes !== undefined && this.layout.firstMismatch(run, bytes) === undefined) return bytes
+    }
+    return undefined
+  }
+
+  /** Where one chunk is lost, others are likely to be: all are looked at, so that one fetch brings back all of them. */
+  async #noteLost(): Promise<void> {
+    for (const run of this.layout.scan()) {
+      if ((await this.#readTrees(run)) !== undefined) continue
+      for (let ordinal = run.first; ordinal < run.first + run.count; ordinal++) {
+        if ((await this.#readTrees({ first: ordinal, count: 1 })) === undefined) this.#treeLost.add(ordinal)
+      }
+    }
   }
 
   async #copyToData(): Promise<void> {

@@ -147,10 +147,9 @@ test('a broken version is rolled back where it ran and never reaches the next wa
     reason: expect.stringMatching(/exit code 1.*last line "boom"/),
   })
   expect(results.slice(1).every(({ ok, version }) => !ok && version === '2.0.0')).toBe(true)
+  const states = async () => (await rows()).map(({ version, health }) => `${version} ${health}`)
+  await expect.poll(states, { timeout: 10_000, interval: 100 }).toEqual(Array(3).fill('2.0.0 healthy'))
   const after = await rows()
-  expect(after.map(({ version, health }) => ({ version, health }))).toEqual(
-    Array(3).fill({ version: '2.0.0', health: 'healthy' }),
-  )
   expect(after.slice(1).map(({ pid }) => pid)).toEqual(before.slice(1).map(({ pid }) => pid))
 }, 60_000)
 

@@ -15,7 +15,13 @@ afterEach(() => rm(home, { recursive: true, force: true }))
 
 async function run(name: string, args: object = {}, options: object = {}): Promise<CommandResult> {
   const command = (await identityCommands.find((entry) => entry.name === name)?.load()) as AnyCommand
-  const context = { home, cwd: home, json: false, say: () => undefined } as unknown as CommandContext
+  const context = {
+    home,
+    nodeHome: async () => home,
+    cwd: home,
+    json: false,
+    say: () => undefined,
+  } as unknown as CommandContext
   return (await command.run({ args, options, context } as unknown as Parameters<AnyCommand['run']>[0])) as CommandResult
 }
 
