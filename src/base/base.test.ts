@@ -236,3 +236,8 @@ test('secrets never reach the log, in either format', () => {
     expect(lines[0]).not.toContain('TOPSECRET')
   }
 })
+
+test('a file system that cannot be written to is named as such', () => {
+  const error = Object.assign(new Error("EROFS: read-only file system, open '/srv/x'"), { code: 'EROFS' })
+  expect(toWarrenError(error)).toMatchObject({ code: 'permission_denied', hint: expect.stringContaining('read-only') })
+})

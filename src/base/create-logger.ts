@@ -44,5 +44,15 @@ function forPeople(line: string): string {
   const rest = Object.entries(fields).map(
     ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   )
-  return `${String(time)} ${String(level).padEnd(5)} ${folder === undefined ? '' : `${String(folder)}: `}${String(message ?? '')}${rest.length === 0 ? '' : `  ${rest.join(' ')}`}\n`
+  const text = `${folder === undefined ? '' : `${String(folder)}: `}${[String(message ?? ''), rest.join(' ')].join('  ').trimEnd()}`
+  return `${String(time)} ${String(level).padEnd(5)} ${escapeControls(text)}\n`
+}
+
+/** What others say may be in a line: it must not make up lines of its own, nor move the cursor. */
+function escapeControls(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, (character) => {
+    if (character === '\n') return '\\n'
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
 }

@@ -87,6 +87,10 @@ export function toWarrenError(thrown: unknown): WarrenError {
     const what = system === 'EISDIR' ? 'a folder, not a file' : 'not a folder'
     return baseErrors.invalid_value(`${path} is ${what}`, { cause: error })
   }
+  if (system === 'EROFS') {
+    const hint = 'The file system is mounted read-only: make it writable, or use another home (--home FOLDER).'
+    return baseErrors.permission_denied(error.message, { cause: error, hint })
+  }
   if (system === 'ENOENT') return baseErrors.file_not_found(error.message, { cause: error })
   if (error.name === 'TimeoutError') return baseErrors.timed_out(error.message, { cause: error })
   if (error.name === 'AbortError') return baseErrors.cancelled(error.message, { cause: error })

@@ -3,7 +3,7 @@ import { parseDuration } from '../base/durations.ts'
 import { parseSize } from '../base/sizes.ts'
 
 /** What a text value means, for help texts and for the resolving of paths. */
-export type FieldFormat = 'duration' | 'size' | 'path'
+export type FieldFormat = 'duration' | 'size' | 'path' | 'secret'
 
 /** The formats of schemas made here; wrappers such as `.prefault()` and `.describe()` are looked through by the reader. */
 export const fieldFormats = z.registry<{ format: FieldFormat }>()
@@ -26,6 +26,13 @@ export function sizeField(fallback: string) {
 export function pathField(fallback: string) {
   const schema = z.string({ error: 'must be a path' }).min(1, 'must not be empty')
   return withFormat(schema, 'path').prefault(fallback)
+}
+
+/** A secret, empty where there is none. Commands that show the config say only that it is set. */
+export function secretField(pattern: RegExp, form: string) {
+  // The text of a fault must not quote the value, so the pattern is not zod's own.
+  const schema = z.string({ error: form }).refine((text) => text === '' || pattern.test(text), { error: form })
+  return withFormat(schema, 'secret').prefault('')
 }
 
 function parsedText(format: FieldFormat, form: string, parse: (text: string) => number | undefined) {

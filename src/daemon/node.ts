@@ -29,7 +29,7 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
   const data = config.storage.data_dir
   const logOf = (folder: string): Logger => log.child({ folder })
 
-  const keyring = await openKeyring(config.storage.keys_dir)
+  const keyring = await openKeyring(config.storage.keys_dir, { networkKey: config.net.network_key })
   const roster = await Roster.open({ folder: join(data, 'roster'), clock, log: logOf('identity') })
   const database = openStateDatabase(join(data, 'state.db'), { nowMs: clock.now() })
   stack.defer(() => database.close())

@@ -5,7 +5,6 @@ import { appRoutes } from '../app/index.ts'
 import { systemClock } from '../base/clock.ts'
 import { Counters } from '../base/counters.ts'
 import { createLogger } from '../base/create-logger.ts'
-import { pathExists } from '../base/files.ts'
 import type { Logger } from '../base/log.ts'
 import { version } from '../base/version.ts'
 import { loadConfig } from '../config/index.ts'
@@ -14,8 +13,8 @@ import { netRoutes } from '../net/index.ts'
 import { lockHome, startLocalServer } from '../ops/index.ts'
 import { rolloutRoutes } from '../rollout/index.ts'
 import { transferRoutes } from '../transfer/index.ts'
-import { daemonErrors } from './errors.ts'
 import { createFeatures, type Features } from './features.ts'
+import { requireNode } from './home.ts'
 import { daemonRoutes } from './routes.ts'
 import { sections } from './sections.ts'
 
@@ -44,11 +43,7 @@ export interface RunningDaemon {
  */
 export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon> {
   const { home, env } = options
-  if (!(await pathExists(home))) {
-    throw daemonErrors.home_not_found(`there is no node in ${home}`, {
-      hint: 'Make one: warren init    (or try a lab: warren lab up)',
-    })
-  }
+  await requireNode(home, options.configFile)
   const startedMs = performance.now()
   const stack = new AsyncDisposableStack()
   const stopped = Promise.withResolvers<void>()

@@ -77,7 +77,9 @@ async function readPrivateKey(path: string): Promise<KeyObject> {
     key = createPrivateKey(pem)
   } catch {
     // The parser's own message may quote the file, so it is not passed on.
-    throw identityErrors.key_invalid(`${path} is not a private key in PEM form`)
+    throw identityErrors.key_invalid(`${path} is not a private key in PEM form`, {
+      hint: 'Restore the file from a backup; a key cannot be made a second time.',
+    })
   }
   if (key.asymmetricKeyType !== 'ed25519') {
     throw identityErrors.key_invalid(`${path} holds a key of type ${key.asymmetricKeyType}, not ed25519`)

@@ -3,7 +3,7 @@ import { pathExists } from '../base/files.ts'
 import type { Signer } from './ed25519.ts'
 import { identityErrors } from './errors.ts'
 import { checkKeysFolder, loadSigner, rawPrivateKey } from './key-files.ts'
-import { readNetworkKey } from './network-key.ts'
+import { parseNetworkKey, readNetworkKey } from './network-key.ts'
 import { peerIdOf } from './peer-id.ts'
 
 /** Folder of `.pub` files in a home's `keys/`. */
@@ -32,8 +32,9 @@ export interface Keyring {
 /**
  * Loads a home's keys, after checking that nobody else can read or replace them. Fails with `key_permissions`,
  * `key_invalid`, `network_key_invalid`, `network_key_missing`, and with `key_not_found` where there is no node key.
+ * A `networkKey` (64 hex digits) stands in for the file.
  */
-export async function openKeyring(folder: string): Promise<Keyring> {
+export async function openKeyring(folder: string, { networkKey = '' }: { networkKey?: string } = {}): Promise<Keyring> {
   await checkKeysFolder(folder)
   const nodePath = join(folder, KEY_FILES.node)
   if (!(await pathExists(nodePath))) {
@@ -50,6 +51,6 @@ export async function openKeyring(folder: string): Promise<Keyring> {
     nodeSeed: await rawPrivateKey(nodePath),
     authority: await optional(KEY_FILES.authority),
     signing: await optional(KEY_FILES.signing),
-    networkKey: await readNetworkKey(join(folder, KEY_FILES.network)),
+    networkKey: networkKey === '' ? await readNetworkKey(join(folder, KEY_FILES.network)) : parseNetworkKey(networkKey),
   }
 }

@@ -38,7 +38,7 @@ export async function readNetworkKey(path: string): Promise<Uint8Array> {
   const text = await readFileBounded(path, MAX_FILE_BYTES).catch(() => Buffer.from('too long'))
   if (text === undefined) {
     throw identityErrors.network_key_missing(`there is no network key at ${path}`, {
-      hint: 'Make a network: warren init',
+      hint: 'Copy the file keys/network.key from another node of the network.',
     })
   }
   return parseNetworkKey(text.toString('latin1'), path)

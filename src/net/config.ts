@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineSection, pathField } from '../config/index.ts'
+import { defineSection, pathField, secretField } from '../config/index.ts'
 
 const addresses = (fallback: string[]) => z.array(z.string().startsWith('/', 'must be a multiaddr')).default(fallback)
 
@@ -25,6 +25,9 @@ export const netSection = defineSection({
         .describe(
           'Who may connect: nodes of the roster and of authorized_peers (roster), or all who prove the network key (network, open).',
         ),
+      network_key: secretField(/^[0-9a-f]{64}$/i, 'must be 64 hex digits').describe(
+        'The network key, 64 hex digits, in place of keys/network.key.',
+      ),
       authorized_peers: pathField('authorized_peers').describe(
         'File with peer ids that may connect besides those in the roster, one a line.',
       ),

@@ -48,7 +48,7 @@ export async function startLocalServer({ home, env, handle }: LocalServerOptions
     writeError(
       response,
       apiErrors.cookie_wrong('the request carries no cookie, or not this daemon’s', {
-        hint: `Read it from ${door.cookie}`,
+        hint: `It is in ${door.cookie}. Where that file was changed or lost: kill ${process.pid}, then: warren daemon start`,
       }),
     )
   })

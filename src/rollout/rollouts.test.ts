@@ -265,7 +265,11 @@ test('a package that was damaged on the disk is fetched again in the same turn, 
   expect(machine.fetches).toHaveLength(2)
   damages = 2
   const { end } = await fleet.deploy(2)
-  expect(end.results[1]).toMatchObject({ ok: false, version: '1.0.0', reason: expect.stringContaining('package_damaged') })
+  expect(end.results[1]).toMatchObject({
+    ok: false,
+    version: '1.0.0',
+    reason: expect.stringContaining('package_damaged'),
+  })
 })
 
 test('a package whose record says another name is refused', async () => {

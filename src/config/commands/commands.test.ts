@@ -5,14 +5,17 @@ import { PassThrough } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { runWords } from '../../command/index.ts'
-import { defineSection, loggingSection, storageSection } from '../index.ts'
+import { defineSection, loggingSection, secretField, storageSection } from '../index.ts'
 import { configCommands } from './index.ts'
 
 const netSection = defineSection({
   name: 'net',
   description: 'Connections.',
   schema: z
-    .strictObject({ listen: z.array(z.string()).default(['/ip4/0.0.0.0/tcp/0']).describe('Addresses.') })
+    .strictObject({
+      listen: z.array(z.string()).default(['/ip4/0.0.0.0/tcp/0']).describe('Addresses.'),
+      network_key: secretField(/^[0-9a-f]{4}$/, 'must be 4 hex digits').describe('A secret.'),
+    })
     .prefault({}),
 })
 const entries = configCommands(async () => [loggingSection, storageSection, netSection])
@@ -69,6 +72,23 @@ test('show gives every key, and with --origins where it comes from', async () =>
   const { out, code } = await run(['config', 'show', '--origins'], env)
   expect(code).toBe(0)
   expect(out).toMatch(/^logging.format +json +WARREN_LOGGING_FORMAT$/m)
+})
+
+test('a secret is never shown, neither when it is right nor when it is wrong', async () => {
+  const { run } = await createHome('version: 1\nnet:\n  network_key: beef\n')
+  const shown = [
+    await run(['config', 'show', '--json']),
+    await run(['config', 'show']),
+    await run(['config', 'get', 'net']),
+  ]
+  for (const { out, err } of shown) {
+    expect(out).toContain('[secret]')
+    expect(out + err).not.toContain('beef')
+  }
+  const wrong = await run(['config', 'validate'], { WARREN_NET_NETWORK_KEY: 'beefburger' })
+  const bad = await run(['config', 'show'], { WARREN_NET_NETWORK_KEY: 'beefburger' })
+  expect(bad.err).toContain('4 hex digits')
+  expect(wrong.err + wrong.out + bad.err + bad.out).not.toContain('beefburger')
 })
 
 test('get gives one value, or a section', async () => {

@@ -1,6 +1,7 @@
 import { baseErrors } from '../../base/errors.ts'
 import type { CommandContext } from '../../command/index.ts'
 import type { ConfigPlaces } from '../file.ts'
+import { listKeys } from '../keys.ts'
 import { type LoadedConfig, loadConfig } from '../load.ts'
 import type { SectionList } from './index.ts'
 
@@ -14,7 +15,7 @@ export async function placesOf(context: CommandContext): Promise<ConfigPlaces> {
   return { file: context.config, home: await context.nodeHome() }
 }
 
-/** The config as the daemon of this home would read it; its warnings are said. */
+/** The config as the daemon of this home would read it, for showing: without secrets. Its warnings are said. */
 export async function loadForContext(context: CommandContext, sections: SectionList): Promise<LoadedConfig> {
   const loaded = await loadConfig({
     ...(await placesOf(context)),
@@ -23,7 +24,16 @@ export async function loadForContext(context: CommandContext, sections: SectionL
     cwd: context.cwd,
   })
   for (const warning of loaded.warnings) context.say(`warning: ${warning}`)
-  return loaded
+  const secrets = new Set(
+    listKeys(await sections())
+      .filter(({ format }) => format === 'secret')
+      .map(({ name }) => name),
+  )
+  const shown = Object.entries(loaded.settings).map(([name, value]) => [
+    name,
+    secrets.has(name) && value !== '' ? '[secret]' : value,
+  ])
+  return { ...loaded, settings: Object.fromEntries(shown) }
 }
 
 /** Said after a change: the daemon reads its config when it starts. */

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { connectLocal } from '../../api/index.ts'
 import { WarrenError } from '../../base/errors.ts'
-import { pathExists } from '../../base/files.ts'
 import { sleep } from '../../base/wait.ts'
 import type { CommandContext } from '../../command/index.ts'
 import { daemonContract } from '../contract.ts'
 import { daemonErrors } from '../errors.ts'
+import { requireNode } from '../home.ts'
 import { READY_DESCRIPTOR, type ReadyMessage } from '../ready.ts'
 
 /** The specification's limit for the start of a node is 3 s; a machine under load gets ten times that. */
@@ -33,11 +33,7 @@ export async function runningPid(context: CommandContext): Promise<number | unde
  * home. Fails with what the daemon itself failed with, `home_not_found`, or `daemon_start_failed`.
  */
 export async function startInBackground(context: CommandContext): Promise<number> {
-  if (!(await pathExists(join(context.home, 'keys', 'node.key')))) {
-    throw daemonErrors.home_not_found(`there is no node in ${context.home}`, {
-      hint: 'Make one: warren init    (or try a lab: warren lab up)',
-    })
-  }
+  await requireNode(context.home, context.config)
   await mkdir(context.home, { recursive: true, mode: 0o700 })
   const logPath = join(context.home, 'daemon.log')
   const log = await open(logPath, 'a', 0o600)

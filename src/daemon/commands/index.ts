@@ -7,6 +7,12 @@ export const configSections = () => import('../sections.ts').then((module) => mo
 
 export const daemonCommands: CommandEntry[] = [
   {
+    name: 'version',
+    group,
+    summary: 'Which release this is',
+    load: () => import('./version.ts').then((module) => module.versionCommand),
+  },
+  {
     name: 'init',
     group: 'First steps',
     summary: 'Make a network and its first node, on this machine',

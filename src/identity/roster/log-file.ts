@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Clock } from '../../base/clock.ts'
@@ -14,6 +14,9 @@ const CHECK_LENGTH = 9
 /** A full roster of the longest statements. */
 const MAX_LOG_BYTES = (MAX_STATEMENTS + 1) * (MAX_STATEMENT_ENVELOPE_BYTES + CHECK_LENGTH + 1)
 
+const HINT_RESTORE =
+  'Copy the folder roster/ from another node of this network (it holds no secrets), or restore a backup.'
+
 interface OpenOptions {
   readonly clock: Clock
   readonly readOnly: boolean
@@ -25,8 +28,6 @@ interface OpenOptions {
  */
 export class RosterLog {
   readonly path: string
-  readonly #hintRestore =
-    'Copy the folder roster/ from another node of this network (it holds no secrets), or restore a backup.'
   /** Length of what is whole, and of the torn line after it, which the next append cuts off. */
   #length: number
   #tornBytes: number
@@ -62,9 +63,7 @@ export class RosterLog {
   static async open(folder: string, options: OpenOptions): Promise<{ log: RosterLog; lines: Buffer[] }> {
     const path = join(folder, ROSTER_FILE)
     const bytes = await readFileBounded(path, MAX_LOG_BYTES)
-    if (bytes === undefined) {
-      throw identityErrors.roster_missing(`there is no roster at ${path}`, { hint: 'Make a network: warren init' })
-    }
+    if (bytes === undefined) throw await missingRoster(folder)
     const { lines, length, damaged } = readLines(bytes)
     const log = new RosterLog(path, { length, tornBytes: bytes.length - length })
     if (damaged || lines.length === 0) await log.giveUp('a line in it does not fit its checksum', options)
@@ -74,11 +73,11 @@ export class RosterLog {
   /** Sets the file aside, unless it was opened to be read only, and fails with `roster_damaged`. */
   async giveUp(what: string, { clock, readOnly }: OpenOptions): Promise<never> {
     if (readOnly) {
-      throw identityErrors.roster_damaged(`${this.path} is damaged: ${what}`, { hint: this.#hintRestore })
+      throw identityErrors.roster_damaged(`${this.path} is damaged: ${what}`, { hint: HINT_RESTORE })
     }
     const aside = await setAside(this.path, clock.now())
     throw identityErrors.roster_damaged(`${this.path} is damaged: ${what}. It was moved to ${aside}`, {
-      hint: this.#hintRestore,
+      hint: HINT_RESTORE,
     })
   }
 
@@ -112,6 +111,18 @@ export class RosterLog {
       await file.close()
     }
   }
+}
+
+async function missingRoster(folder: string): Promise<Error> {
+  const names = await readdir(folder).catch(() => [])
+  const aside = names.filter((name) => name.startsWith(`${ROSTER_FILE}.damaged-`)).sort()
+  const path = join(folder, ROSTER_FILE)
+  const last = aside.at(-1)
+  if (last === undefined) {
+    return identityErrors.roster_missing(`there is no roster at ${path}`, { hint: 'Make a network: warren init' })
+  }
+  const what = `there is no roster at ${path}; the damaged one was moved to ${join(folder, last)}`
+  return identityErrors.roster_missing(what, { hint: HINT_RESTORE })
 }
 
 function toLine(json: Uint8Array): Buffer {

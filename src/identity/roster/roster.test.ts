@@ -161,6 +161,11 @@ test('a file damaged before its end is set aside and named, and read-only looks 
   expect(await readdir(folder)).toEqual(['log'])
   await expect(Roster.open(options())).rejects.toMatchObject({ code: 'roster_damaged' })
   expect(await readdir(folder)).toEqual([expect.stringMatching(/^log\.damaged-/)])
+  await expect(Roster.open(options())).rejects.toMatchObject({
+    code: 'roster_missing',
+    message: expect.stringContaining('log.damaged-'),
+    hint: expect.stringContaining('from another node'),
+  })
 })
 
 test('a missing middle is damage, not a shorter log', async () => {
