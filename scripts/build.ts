@@ -24,7 +24,10 @@ const CLOCK_TICK_MS = 10
 /** Packages with native files, which stay in node_modules. */
 const EXTERNAL: string[] = []
 
-const MAIN = `process.getBuiltinModule('node:module').enableCompileCache(import.meta.dirname + '/compiled')
+/** Compiled code is kept when a process ends; for one that runs until it is killed, also once it has started. */
+const MAIN = `const { enableCompileCache, flushCompileCache } = process.getBuiltinModule('node:module')
+enableCompileCache(import.meta.dirname + '/compiled')
+setTimeout(flushCompileCache, 10_000).unref()
 await import('./program.js')
 `
 
@@ -35,13 +38,16 @@ await import('./program.js')
 const LAZY_BUILTINS: Plugin = {
   name: 'lazy-builtins',
   setup(build) {
-    build.onResolve({ filter: /^(node:)?[a-z_0-9]+(\/[a-z_0-9]+)?$/ }, ({ path }) =>
-      isBuiltin(path) ? { path: path.replace('node:', ''), namespace: 'builtin' } : undefined,
-    )
-    build.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: LOADED_AT_USE.has(path)
-        ? lazyModule(path)
-        : `module.exports = process.getBuiltinModule('node:${path}')`,
+    build.onResolve({ filter: /^(node:)?[a-z_0-9]+(\/[a-z_0-9]+)?$/ }, ({ path, kind }) => {
+      if (!isBuiltin(path)) return undefined
+      const name = path.replace('node:', '')
+      return { path: name, namespace: kind === 'require-call' ? 'required' : 'imported', sideEffects: false }
+    })
+    build.onLoad({ filter: /.*/, namespace: 'required' }, ({ path }) => ({
+      contents: `module.exports = ${objectOf(path)}`,
+    }))
+    build.onLoad({ filter: /.*/, namespace: 'imported' }, ({ path }) => ({
+      contents: LOADED_AT_USE.has(path) ? lazyModule(path) : usedExports(path),
     }))
   },
 }
@@ -67,13 +73,22 @@ const LOADED_AT_USE = new Set([
   'zlib',
 ])
 
+const objectOf = (name: string): string => `process.getBuiltinModule('node:${name}')`
+
+const exportsOf = (name: string): string[] => Object.keys(process.getBuiltinModule(`node:${name}`) as object)
+
 /** A module whose exports each load Node's module of this name when they are first read. */
 function lazyModule(name: string): string {
-  const exports = Object.keys(process.getBuiltinModule(`node:${name}`) as object)
-  const getters = exports.map((key) => `  get ${key}() { return load().${key} },`)
-  return [`const load = () => process.getBuiltinModule('node:${name}')`, 'module.exports = {', ...getters, '}'].join(
-    '\n',
-  )
+  const getters = exportsOf(name).map((key) => `  get ${key}() { return load().${key} },`)
+  return [`const load = () => ${objectOf(name)}`, 'module.exports = {', ...getters, '}'].join('\n')
+}
+
+/** A module that reads from Node's the exports that are used: esbuild leaves out the others, since they are called pure. */
+function usedExports(name: string): string {
+  const reads = exportsOf(name)
+    .filter((key) => key !== 'default')
+    .map((key, at) => `const v${at} = /* @__PURE__ */ (() => node.${key})()\nexport { v${at} as ${key} }`)
+  return [`const node = /* @__PURE__ */ ${objectOf(name)}`, 'export { node as default }', ...reads].join('\n')
 }
 
 /**

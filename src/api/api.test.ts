@@ -125,6 +125,22 @@ test('an unknown path names itself', async () => {
   await expect(client.call(contract.secret, {})).rejects.toMatchObject({ code: 'call_not_found', status: 404 })
 })
 
+test('a path that is no path is an unknown call, not a failure of the daemon', async () => {
+  const errors: string[] = []
+  const log = { ...silentLogger, error: (_fields: object, message: string) => errors.push(message) }
+  const router = createRouter({ routes: [], log })
+  const server = createServer((request, response) => void router.handle(request, response, local)).listen(
+    0,
+    '127.0.0.1',
+  )
+  cleanups.push(() => server.close())
+  await once(server, 'listening')
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  socket.write('GET // HTTP/1.1\r\nHost: warren\r\nConnection: close\r\n\r\n')
+  expect(Buffer.concat(await socket.toArray()).toString()).toContain('call_not_found')
+  expect(errors).toEqual([])
+})
+
 test('a stream delivers all events in order and ends', async () => {
   const { client } = await serve([implement(contract.count, ({ query }) => countFrom(query.cursor, query.until))])
   const seen: number[] = []

@@ -11,6 +11,10 @@ export const apiErrors = defineErrors({
   local_only: { status: 403, summary: 'The call is answered on the own socket of the daemon only, not to peers.' },
   rate_limited: { status: 429, summary: 'The peer sent more requests than it may; it can try again in a second.' },
   cookie_wrong: { status: 401, summary: 'The request to the socket carried no cookie, or that of an earlier start.' },
+  socket_untrusted: {
+    status: 403,
+    summary: 'The folder of the daemon’s socket is not this user’s alone, so that anyone may answer there.',
+  },
   daemon_not_running: {
     status: 503,
     summary: 'No daemon answers in that home; commands that need the network ask it.',

@@ -15,7 +15,7 @@
 export { type ClientOptions, createClient } from './client.ts'
 export * from './contract.ts'
 export { apiErrors } from './errors.ts'
-export { connectLocal, type LocalDoor, localDoorOf } from './local-door.ts'
+export { connectLocal, folderFault, type LocalDoor, localDoorOf } from './local-door.ts'
 export { openApiOf } from './openapi.ts'
 export { queryFlag } from './query.ts'
 export { createRouter, type Router, type RouterOptions, writeError } from './router.ts'

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
+import { lstat } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { readFileBounded } from '../base/files.ts'
 import { createClient } from './client.ts'
 import type { ApiClient } from './contract.ts'
@@ -24,10 +25,19 @@ export function localDoorOf(home: string, env: Readonly<Record<string, string | 
   const plain = join(run, 'daemon.sock')
   const cookie = join(run, 'daemon.cookie')
   if (Buffer.byteLength(plain) <= MAX_SOCKET_PATH_BYTES) return { socket: plain, cookie }
-  const user = process.getuid?.() ?? 0
   const short = createHash('sha256').update(run).digest('hex').slice(0, 16)
-  const folder = env.XDG_RUNTIME_DIR ?? join(tmpdir(), `warren-${user}`)
+  // In the temporary folder itself, which is sticky: a folder between the two could be another user's, who may move ours.
+  const folder = env.XDG_RUNTIME_DIR ?? tmpdir()
   return { socket: join(folder, `warren-${short}`, 'daemon.sock'), cookie }
+}
+
+/** Why a folder could be exchanged or entered by another user; undefined where it is this user's alone, or missing. */
+export async function folderFault(folder: string): Promise<string | undefined> {
+  const found = await lstat(folder).catch(() => undefined)
+  if (found === undefined) return undefined
+  if (!found.isDirectory()) return `${folder} is no folder`
+  if (found.uid !== process.getuid?.()) return `${folder} belongs to another user (uid ${found.uid})`
+  return (found.mode & 0o022) === 0 ? undefined : `others may write in ${folder}`
 }
 
 export interface LocalClientOptions {
@@ -38,11 +48,13 @@ export interface LocalClientOptions {
 }
 
 /**
- * A client of the daemon in `home`. Fails at once with `daemon_not_running` where none answers, and with
- * `cookie_wrong` at the first call where the cookie is not this daemon's.
+ * A client of the daemon in `home`. Fails at once with `daemon_not_running` where none answers and `socket_untrusted`
+ * where another user may have made the socket, and with `cookie_wrong` at the first call where the cookie is not this
+ * daemon's.
  */
 export async function connectLocal({ home, env, node }: LocalClientOptions): Promise<ApiClient> {
   const door = localDoorOf(home, env)
+  await refuseForeignSocket(door)
   const cookie = (await readFileBounded(door.cookie, 256))?.toString('utf8').trim() ?? ''
   const open = (): Promise<Socket> => openSocket(door.socket, home)
   const first = await open()
@@ -61,6 +73,14 @@ export async function connectLocal({ home, env, node }: LocalClientOptions): Pro
     },
     onClose: () => unused?.destroy(),
   })
+}
+
+/** Who answers there gets the cookie and every request. In the home itself everything is its owner's. */
+async function refuseForeignSocket({ socket, cookie }: LocalDoor): Promise<void> {
+  const folder = dirname(socket)
+  const fault = folder === dirname(cookie) ? undefined : await folderFault(folder)
+  if (fault === undefined) return
+  throw apiErrors.socket_untrusted(fault, { hint: `Look at it: ls -ld ${folder}` })
 }
 
 function openSocket(path: string, home: string): Promise<Socket> {

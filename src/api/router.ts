@@ -50,7 +50,8 @@ export function createRouter(options: RouterOptions): Router {
       response.once('close', onClose)
       try {
         if (caller.door === 'peer') rateLimit(caller.id)
-        const url = new URL(request.url ?? '/', 'http://warren')
+        const url = URL.parse(request.url ?? '/', 'http://warren')
+        if (url === null) throw apiErrors.call_not_found(`no call ${request.method} ${request.url}`)
         const { route, params } = find(request.method ?? 'GET', url.pathname)
         authorize(route.call, caller, options.whomToAsk)
         const input = await readInput(route.call, { request, url, params, caller, signal: cancelled.signal })

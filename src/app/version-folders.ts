@@ -1,6 +1,6 @@
 import { chmod, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pathExists, readFileBounded, syncFolder } from '../base/files.ts'
+import { nameFile, pathExists, readFileBounded, syncFolder } from '../base/files.ts'
 import { MANIFEST_NAME, MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '../bundle/index.ts'
 import type { AppPackages } from './deps.ts'
 import { appErrors } from './errors.ts'
@@ -29,7 +29,7 @@ export async function installVersion(
     await rename(staging, target)
   } catch (error) {
     await removeFolder(staging).catch(() => undefined)
-    throw error
+    throw nameFile(error, target)
   }
   await syncFolder(versions)
 }

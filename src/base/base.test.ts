@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { createLogger } from './create-logger.ts'
+import { nameFile } from './files.ts'
 import {
   Backoff,
   Counters,
@@ -240,4 +241,18 @@ test('secrets never reach the log, in either format', () => {
 test('a file system that cannot be written to is named as such', () => {
   const error = Object.assign(new Error("EROFS: read-only file system, open '/srv/x'"), { code: 'EROFS' })
   expect(toWarrenError(error)).toMatchObject({ code: 'permission_denied', hint: expect.stringContaining('read-only') })
+})
+
+test('a write that fails names its file', async () => {
+  const handle = await open('/dev/full', 'w')
+  const failed = await handle.writeFile('x').then(
+    () => undefined,
+    (error: unknown) => nameFile(nameFile(error, '/data/x'), '/data/y'),
+  )
+  await handle.close()
+  expect(failed).toMatchObject({
+    code: 'ENOSPC',
+    path: '/data/x',
+    message: expect.stringMatching(/write '\/data\/x'$/),
+  })
 })

@@ -3,11 +3,11 @@ import { createLogger } from './create-logger.ts'
 import { baseErrors } from './errors.ts'
 
 test('a line for people stays one line, whatever stands in it', () => {
-  let text = ''
-  const write = (line: string): void => void (text += line)
+  const lines: string[] = []
+  const write = (line: string): void => void lines.push(line)
   const log = createLogger({ level: 'info', format: 'console', destination: { write } })
   log.warn({ reason: 'a\n2026 error  forged\u001b[2J' }, 'two\nlines')
-  expect(text).toMatch(/^\S+ warn {2}two\\nlines {2}reason=a\\n2026 error {2}forged\\u001b\[2J\n$/)
+  expect(lines.join('')).toMatch(/^\S+ warn {2}two\\nlines {2}reason=a\\n2026 error {2}forged\\u001b\[2J\n$/)
 })
 
 test('an error in a line keeps its message, code and cause, whatever field it stands in', () => {

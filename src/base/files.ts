@@ -31,9 +31,22 @@ export async function writeFileAtomic(
   } catch (error) {
     await file?.close().catch(() => undefined)
     await unlink(temporary).catch(() => undefined)
-    throw error
+    throw nameFile(error, path)
   }
   await syncFolder(folder)
+}
+
+/**
+ * What a write to an open file failed with says no name: this adds it where there is none, so that a person knows which
+ * disk is full. Gives the same thing back, to be thrown again.
+ */
+export function nameFile(thrown: unknown, path: string): unknown {
+  const error = thrown as NodeJS.ErrnoException
+  if (thrown instanceof Error && error.code !== undefined && error.path === undefined) {
+    error.path = path
+    error.message += ` '${path}'`
+  }
+  return thrown
 }
 
 /** Flushes a folder's entries, so that a rename in it survives power loss. */

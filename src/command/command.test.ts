@@ -58,7 +58,16 @@ const counting = defineCommand({
     yield { exitCode: 6 }
   },
 })
-const entries = [echo, failing, counting].map((command) => ({
+const hostile = defineCommand({
+  name: 'hostile',
+  summary: 'Prints what it was told',
+  examples: [],
+  run: async () => ({
+    json: null,
+    human: '\u001b[31mred\u001b[39m \u001bc\u001b[2J\u001b]0;title\u0007\nnext',
+  }),
+})
+const entries = [echo, failing, counting, hostile].map((command) => ({
   name: command.name,
   aliases: command.aliases ?? [],
   summary: command.summary,
@@ -175,6 +184,15 @@ test('columns line up whatever the cells hold', () => {
       for (const [index, [a, b]] of rows.entries()) expect(lines[index + 1]).toBe(`${a.padEnd(width)}  ${b}`.trimEnd())
     }),
   )
+})
+
+test('text of strangers cannot turn its direction round nor begin a line of its own', () => {
+  expect(printable('a\u202ecod.exe\u2066\nnode-2  healthy\tx')).toBe('a\ufffdcod.exe\ufffd node-2  healthy x')
+})
+
+test('a command that prints what it was told cannot be made to move the cursor; its own colours stay', async () => {
+  const { out } = await warren('hostile')
+  expect(out).toBe('\u001b[31mred\u001b[39m \ufffdc\ufffd[2J\ufffd]0;title\ufffd\nnext\n')
 })
 
 test('text of strangers cannot move the cursor or colour the screen', () => {

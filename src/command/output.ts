@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream'
 import type { WarrenError } from '../base/errors.ts'
 import type { CommandResult, StreamLine, Table } from './define.ts'
 import type { Style } from './style.ts'
-import { printable, renderTable } from './table.ts'
+import { onlyStyled, printable, printableLines, renderTable } from './table.ts'
 
 /** Prints a result on `stdout`: JSON, a table, or text. */
 export async function printResult(
@@ -12,7 +12,8 @@ export async function printResult(
   const { stdout, json, style } = output
   if (json) return await print(stdout, `${JSON.stringify(result.json ?? null, null, 2)}\n`)
   if (result.human === undefined) return
-  await print(stdout, `${isTable(result.human) ? renderTable(result.human, style) : result.human}\n`)
+  const text = isTable(result.human) ? renderTable(result.human, style) : result.human
+  await print(stdout, `${onlyStyled(text)}\n`)
 }
 
 /** Prints the lines of a stream as they come and gives the last exit code. Waits where the reader is slow. */
@@ -23,7 +24,7 @@ export async function printStream(
   let exitCode = 0
   for await (const line of lines) {
     if (output.json && line.json !== undefined) await print(output.stdout, `${JSON.stringify(line.json)}\n`)
-    if (!output.json && line.human !== undefined) await print(output.stdout, `${line.human}\n`)
+    if (!output.json && line.human !== undefined) await print(output.stdout, `${onlyStyled(line.human)}\n`)
     if (line.exitCode !== undefined) exitCode = line.exitCode
   }
   return exitCode
@@ -31,8 +32,11 @@ export async function printStream(
 
 /** An error for a person: code, what is wrong, and the next step. */
 export function errorText(error: WarrenError, style: Style): string {
-  const head = `${style.red('error')}  ${style.bold(error.code)}   ${printable(error.message)}`
-  return error.hint === undefined ? head : `${head}\n       ${printable(error.hint)}`
+  const lines = [
+    `${style.red('error')}  ${style.bold(printable(error.code))}   ${printableLines(error.message)}`,
+    printableLines(error.hint ?? ''),
+  ]
+  return lines.join('\n').trimEnd().replaceAll('\n', '\n       ')
 }
 
 /** Writes, and waits until the stream takes more. */

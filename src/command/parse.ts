@@ -3,6 +3,9 @@ import { parseDuration } from '../base/durations.ts'
 import type { AnyCommand, Argument, Option } from './define.ts'
 import { commandErrors } from './errors.ts'
 
+/** Short enough to read, on a terminal of the usual width. */
+const HELP_COLUMNS = 80
+
 /** Options that every command takes. */
 export interface GlobalOptions {
   readonly home?: string
@@ -81,12 +84,24 @@ export function parseCommand(definition: AnyCommand, words: readonly string[]): 
 export function commandHelp(definition: AnyCommand): string {
   const parser = parserOf(definition)
   const examples = definition.examples.map(({ does, words }) => `  # ${does}\n  warren ${words}`).join('\n\n')
-  const description = definition.description === undefined ? '' : `\n\n${definition.description}`
+  const description = definition.description === undefined ? '' : `\n\n${wrap(definition.description)}`
   const aliases = definition.aliases?.length
     ? `\n\nAlso: ${definition.aliases.map((alias) => `warren ${alias}`).join(', ')}`
     : ''
   const help = parser.helpInformation().trimEnd()
   return `${definition.summary}.${description}\n\n${help}${aliases}\n\nExamples:\n${examples}`
+}
+
+/** Text in lines of at most `HELP_COLUMNS` characters, whatever lines it came in. */
+function wrap(text: string): string {
+  const lines: string[] = ['']
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1) as string
+    if (last === '') lines[lines.length - 1] = word
+    else if (last.length + 1 + word.length > HELP_COLUMNS) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
+  }
+  return lines.join('\n')
 }
 
 function helpAsked(words: readonly string[]): boolean {
@@ -96,7 +111,6 @@ function helpAsked(words: readonly string[]): boolean {
 
 function parserOf(definition: AnyCommand): Command {
   const parser = new Command(`warren ${definition.name}`).exitOverride().configureOutput({ writeErr: () => undefined })
-  parser.helpOption('-h, --help', 'show this help')
   for (const argument of definition.arguments ?? []) parser.argument(formOf(argument), argument.description)
   for (const [key, option] of Object.entries(definition.options ?? {})) parser.addOption(optionOf(key, option))
   const taken = new Set(
@@ -109,6 +123,7 @@ function parserOf(definition: AnyCommand): Command {
     option.attributeName = () => `global_${long}`
     parser.addOption(option)
   }
+  parser.addHelpOption(new CommanderOption('-h, --help', 'show this help').helpGroup('Options of every command:'))
   return parser
 }
 

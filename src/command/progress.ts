@@ -1,6 +1,7 @@
 import { formatBytes } from '../base/bytes.ts'
 import { formatDuration } from '../base/durations.ts'
 import type { Progress } from './define.ts'
+import { onlyStyled } from './table.ts'
 
 interface Terminal {
   readonly isTTY?: boolean
@@ -21,7 +22,7 @@ export function createProgress(terminal: Terminal, enabled: boolean): Progress {
     show(lines) {
       const width = (terminal.columns ?? 80) - 1
       clear()
-      terminal.write(lines.map((line) => `${[...line].slice(0, width).join('')}\n`).join(''))
+      terminal.write(lines.map((line) => `${[...onlyStyled(line)].slice(0, width).join('')}\n`).join(''))
       shown = lines.length
     },
   }

@@ -12,6 +12,7 @@ import { errorText, print, printResult, printStream } from './output.ts'
 import { commandHelp, type GlobalOptions, parseCommand, splitGlobals } from './parse.ts'
 import { createProgress } from './progress.ts'
 import { createStyle, type Style } from './style.ts'
+import { onlyStyled } from './table.ts'
 
 /** What a command line runs in. */
 export interface Frame {
@@ -119,7 +120,7 @@ async function createContext(frame: Frame, globals: GlobalOptions): Promise<Comm
   const quiet = globals.quiet === true
   const style: Style = createStyle(frame.stdout.isTTY === true && !frame.env.NO_COLOR)
   const say = (line: string): void => {
-    if (!quiet) frame.stderr.write(`${line}\n`)
+    if (!quiet) frame.stderr.write(`${onlyStyled(line)}\n`)
   }
   const progress = createProgress(frame.stderr, !quiet)
   const home = resolve(frame.cwd, globals.home ?? frame.env.WARREN_HOME ?? join(homedir(), '.warren'))

@@ -2,10 +2,27 @@ import { stripVTControlCharacters } from 'node:util'
 import type { Table } from './define.ts'
 import type { Style } from './style.ts'
 
-/** Text from elsewhere without what could move the cursor or colour the screen. */
+/** Control characters but tab and line feed, and what turns the direction of text round (Unicode TR 9). */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
+/** A colour or weight, or one character that may do anything else to a terminal. */
+const STYLE_OR_UNPRINTABLE = new RegExp(`\u001b\\[[0-9;]*m|${UNPRINTABLE.source}`, 'g')
+
+/** Text from elsewhere, on one line, without what could move the cursor, colour the screen or turn text round. */
 export function printable(value: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-  return stripVTControlCharacters(value).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '�')
+  return stripVTControlCharacters(value)
+    .replaceAll(/[\t\n]/g, ' ')
+    .replaceAll(UNPRINTABLE, '�')
+}
+
+/** As `printable`, but with its lines; who prints it sets the further ones apart from its own. */
+export function printableLines(value: string): string {
+  return value.split('\n').map(printable).join('\n')
+}
+
+/** Text that may have lines and colours, without anything else that a terminal would act on. */
+export function onlyStyled(text: string): string {
+  return text.replaceAll(STYLE_OR_UNPRINTABLE, (found) => (found.length > 1 ? found : '�'))
 }
 
 /** The table as lines: two spaces between columns, a bold head, cells in their own colours kept. */

@@ -18,6 +18,7 @@
 export { loggingSection, storageSection } from './config.ts'
 export type { ConfigFault } from './errors.ts'
 export { durationField, type FieldFormat, pathField, secretField, sizeField } from './fields.ts'
+export { findConfigFile } from './file.ts'
 export { type ConfigKey, findSectionFaults } from './keys.ts'
 export { type LoadedConfig, type LoadOptions, loadConfig, type Origin } from './load.ts'
 export type { Migration } from './migrate.ts'

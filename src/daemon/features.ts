@@ -80,7 +80,12 @@ function createNodeApps(options: FeatureOptions, node: Node & Packages, stack: A
   const summaries = startSummaries({
     network,
     own: () => apps.list().map(({ app }) => apps.status(app)),
-    onChange: (listener) => events.on('changed', listener),
+    onChange: (listener) => {
+      const ends = [events.on('changed', listener), roster.onChange(listener)]
+      return () => {
+        for (const end of ends) end()
+      }
+    },
     isMember,
     nameOf: (peer) => directory.nodes().find(({ id }) => id === peer)?.name ?? peer,
     clock,

@@ -94,7 +94,7 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
       handle(request, response) {
         const node = request.headers['warren-node']
         const answer = () => void router.handle(request, response, { door: 'local', id: network.id, role: 'admin' })
-        if (typeof node === 'string') void forward(request, response, { node: decodeURIComponent(node), answer })
+        if (typeof node === 'string') void forward(request, response, { node, answer })
         else answer()
       },
     })

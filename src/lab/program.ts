@@ -23,7 +23,7 @@ export async function* runJsonLines<T>(words: readonly string[], options: RunOpt
 async function* run(words: readonly string[], options: RunOptions, mode: 'whole' | 'lines'): AsyncGenerator<unknown> {
   const [interpreter, ...flags] = options.program as [string, ...string[]]
   const child = spawn(interpreter, [...flags, ...words, '--json'], {
-    env: options.env,
+    env: withoutConfig(options.env),
     stdio: ['ignore', 'pipe', 'pipe'],
     signal: options.signal,
   })
@@ -53,6 +53,11 @@ async function* run(words: readonly string[], options: RunOptions, mode: 'whole'
   else if (code !== 0 && !printed) {
     throw new WarrenError('internal', 500, `warren ${words.join(' ')} ended with exit code ${code}: ${talk.trim()}`)
   }
+}
+
+/** A node of the lab has its own config: variables that are meant for the person's own node would put all on one port. */
+function withoutConfig(env: RunOptions['env']): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^WARREN_(?!DEBUG$)/.test(name)))
 }
 
 function refuseErrors(value: unknown): unknown {

@@ -6,12 +6,14 @@ import type { Direction, Gate, GateVerdict } from '../net/index.ts'
 
 /** An editor writes a file in several steps; they count as one. */
 const SETTLE_MS = 50
+/** A membership runs out without an event; its connections end at most this much later. */
+const EXPIRY_CHECK_MS = 10_000
 
 /** The rules of the gate, and when they may have changed. */
 export interface MemberGate extends Gate {
   /** Ids that the `authorized_peers` file admits on this node. */
   authorized(): readonly AuthorizedPeer[]
-  /** Calls `listener` whenever another answer may be due: the roster or the file has changed. */
+  /** Calls `listener` whenever another answer may be due: the roster or the file has changed, or a membership ran out. */
   onChange(listener: () => void): () => void
   stop(): void
 }
@@ -25,6 +27,8 @@ export interface GateOptions {
   /** Ids of configured static peers, to which this node may always dial. */
   readonly staticPeers: ReadonlySet<string>
   readonly log: Logger
+  /** How often to look for memberships that ran out. Default 10 s. */
+  readonly expiryCheckMs?: number
 }
 
 /**
@@ -32,7 +36,8 @@ export interface GateOptions {
  * in `authorized_peers` are in. Fails with `authorized_peers_invalid` where the file is bad at the start; a file that
  * turns bad later is logged, and the last good one goes on to count.
  */
-export async function createGate({ mode, roster, file, staticPeers, log }: GateOptions): Promise<MemberGate> {
+export async function createGate(options: GateOptions): Promise<MemberGate> {
+  const { mode, roster, file, staticPeers, log, expiryCheckMs = EXPIRY_CHECK_MS } = options
   let authorized = await readAuthorizedPeers(file)
   const listeners = new Set<() => void>()
   const changed = (): void => {
@@ -49,6 +54,13 @@ export async function createGate({ mode, roster, file, staticPeers, log }: GateO
   }
   const stopWatching = watchFile(file, () => void reload())
   const stopRoster = roster.onChange(changed)
+  let expired = countExpired(roster)
+  const expiry = setInterval(() => {
+    const before = expired
+    expired = countExpired(roster)
+    if (expired > before) changed()
+  }, expiryCheckMs)
+  expiry.unref()
 
   const allow = (peer: string, direction: Direction): GateVerdict => {
     if (roster.state.removed.has(peer)) return { allowed: false, reason: 'it was removed from the network' }
@@ -65,10 +77,15 @@ export async function createGate({ mode, roster, file, staticPeers, log }: GateO
       return () => void listeners.delete(listener)
     },
     stop() {
+      clearInterval(expiry)
       stopWatching()
       stopRoster()
     },
   }
+}
+
+function countExpired(roster: Roster): number {
+  return [...roster.state.nodes.keys()].filter((id) => roster.roleOf(id) === undefined).length
 }
 
 /** Watches the folder, because the file may be made, replaced or removed. */

@@ -140,6 +140,7 @@ async function startNode(
     router,
     roleOf: (peer) => roster.roleOf(peer),
     whenExchanged: exchange.whenExchanged,
+    headersTimeoutMs: 1000,
   })
   await network.start()
   cleanups.push(async () => {
@@ -296,6 +297,70 @@ test('nodes are found by name, id, a part of the id and labels', async () => {
   expect(directory.select(['alpha', 'arch']).map(({ name }) => name)).toEqual(['alpha', 'beta'])
   expect(() => directory.resolve('12D3')).toThrow(expect.objectContaining({ code: 'node_ambiguous' }))
   expect(() => directory.select(['site=nowhere'])).toThrow(expect.objectContaining({ code: 'node_not_found' }))
+})
+
+/** What a stream brings until it closes, after these bytes were sent on it. */
+async function answerTo(from: Node, to: Node, protocol: string, bytes: string | Uint8Array) {
+  const stream = await from.network.open(to.network.id, protocol)
+  let answer = ''
+  stream.on('data', (data) => {
+    answer += data
+  })
+  const closed = new Promise((resolve) => stream.once('close', resolve))
+  stream.once('end', () => stream.end())
+  stream.write(bytes)
+  await closed
+  return answer
+}
+
+test('one stream carries one request: a second one on it is not answered by the API', async () => {
+  const { alpha, beta } = await pair('viewer')
+  const request = 'GET /v1/whoami HTTP/1.1\r\nHost: warren\r\n\r\n'
+  const answer = await answerTo(beta, alpha, '/warren/api/1', request.repeat(3))
+  expect(answer.match(/"role":"viewer"/g)).toHaveLength(1)
+})
+
+test('a stream whose headers do not come is closed', async () => {
+  const { alpha, beta } = await pair('viewer')
+  expect(await answerTo(beta, alpha, '/warren/api/1', 'GET /v1/whoami HTTP/1.1\r\n')).toBe('')
+})
+
+test('a peer that asks for the roster again and again in one exchange is cut off', async () => {
+  const { alpha, beta } = await pair('member')
+  const heads = Buffer.from('\0\0\0\u001b{"type":"heads","heads":[]}')
+  const answer = await answerTo(beta, alpha, '/warren/roster/1', Buffer.concat([heads, heads, heads]))
+  expect(answer.match(/"type":"statements"/g)?.length ?? 0).toBeLessThan(2)
+})
+
+test('a node that answers with another protocol ends the request, and does not leave the caller waiting', async () => {
+  const { home, alpha } = await pair('viewer')
+  const made = await makeMember(home, 'mallory', 'member')
+  const network = createNetwork({
+    privateKey: made.seed,
+    listen: [],
+    agent: 'other/1',
+    gate: { allow: () => ({ allowed: true }) },
+    proof: { networkId: () => home.founded.roster.networkId, keys: () => [home.keyring.networkKey] },
+    staticPeers: [],
+    mdns: false,
+    clock: systemClock,
+    log: silentLogger,
+    counters: new Counters(),
+  })
+  cleanups.push(() => network.stop())
+  network.handle('/warren/api/1', (stream) => {
+    stream.resume().write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n')
+  })
+  await network.start()
+  await network.connect(alpha.network.addresses()[0] as string)
+  await expect((await clientVia(alpha, 'mallory')).call(whoami, {})).rejects.toMatchObject({
+    code: 'node_unreachable',
+  })
+})
+
+test('a node name that cannot be decoded is refused as such', async () => {
+  const { alpha } = await pair('viewer')
+  await expect((await clientVia(alpha, '%')).call(whoami, {})).rejects.toMatchObject({ code: 'request_invalid' })
 })
 
 test.each([

@@ -10,7 +10,7 @@ import {
   RETIRED_CHECK_MS,
 } from './constants.ts'
 import { netErrors } from './errors.ts'
-import { pingConnection } from './ping.ts'
+import { beatConnection, pingConnection } from './ping.ts'
 import type { ConnectionInfo, Direction, GateVerdict } from './types.ts'
 
 interface ConnectionTableInit {
@@ -205,7 +205,7 @@ export class ConnectionTable {
 
   async #measure(entry: Entry, timeoutMs: number, maxMissed: number): Promise<void> {
     try {
-      entry.latencyMs = await pingConnection(entry.connection, { timeoutMs, clock: this.#init.clock })
+      entry.latencyMs = await beatConnection(entry.connection, { timeoutMs, clock: this.#init.clock })
       entry.missedPings = 0
     } catch (error) {
       entry.missedPings += 1

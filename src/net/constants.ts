@@ -24,6 +24,8 @@ export const OPEN_TIMEOUT_MS = 10_000
 export const INBOUND_CONNECTIONS_PER_SECOND = 500
 /** Handshakes in progress; raised together with the rate above, from 10. */
 export const MAX_PENDING_CONNECTIONS = 500
+/** Of these from one address (IPv6: one /64): a fleet behind one NAT coming back, and still three quarters for others. */
+export const MAX_PENDING_PER_SOURCE = 125
 /** Connections in all; above it the least useful are closed. A full mesh of 500 nodes, each for a moment twice. */
 export const MAX_CONNECTIONS = 1_000
 /** Time for a dial, all addresses of the peer together. */
@@ -57,3 +59,9 @@ export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
 export const PING_BYTES = 32
 /** Pings at once from a peer: its own beat, a first ping, and a few people. */
 export const MAX_PING_STREAMS = 16
+
+/**
+ * Streams that a peer may open over all protocols (NET-12). The busiest honest one, a deploy that moves and reports,
+ * opens some ten a second; a burst covers a fleet's summaries and exchanges after a restart.
+ */
+export const STREAM_RATE = { perSecond: 100, burst: 500, maxKeys: 4096 }

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { type Duplex, duplexPair } from 'node:stream'
+import { type Duplex, duplexPair, Writable } from 'node:stream'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readMessage, readMessages, sendMessage } from './frames.ts'
+import { readMessage, readMessages, sendMessage, sendParts } from './frames.ts'
 
 const message = fc.uint8Array({ maxLength: 5_000 })
 
@@ -59,6 +59,35 @@ test('a stream cut inside a message fails, and one cut between two ends', async 
     }),
     { numRuns: 60 },
   )
+})
+
+test('a message given in parts arrives as one', async () => {
+  const part = fc.oneof(
+    message,
+    fc.integer({ min: 8_000, max: 40_000 }).map((size) => new Uint8Array(size).fill(size)),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(part, { maxLength: 4 }), async (parts) => {
+      const [near, far] = duplexPair()
+      const sent = sendParts(near, parts)
+      expect(await readMessage(far)).toEqual(Buffer.concat(parts))
+      await sent
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('the parts of a long message are handed on without a copy', async () => {
+  const written: unknown[] = []
+  const stream = new Writable({
+    writev(chunks, done) {
+      written.push(...chunks.map(({ chunk }) => chunk))
+      done()
+    },
+  })
+  const long = Buffer.alloc(100_000)
+  await sendParts(stream, [Buffer.from('head'), long])
+  expect(written.at(-1)).toBe(long)
 })
 
 test('an object travels as JSON', async () => {

@@ -4,6 +4,8 @@ import { netErrors } from './errors.ts'
 /** Longest message unless the protocol says otherwise (NET-12). */
 export const DEFAULT_MESSAGE_BYTES = 1024 * 1024
 const LENGTH_BYTES = 4
+/** A message up to this size is written in one piece: the most that Yamux and TLS put into one frame each. */
+const JOINED_BYTES = 16 * 1024
 
 /** Limits of reading a message. */
 export interface ReadMessageOptions {
@@ -18,11 +20,23 @@ export interface ReadMessageOptions {
  * so that awaiting it keeps the sender at the reader's pace. Rejects with the error of the stream.
  */
 export function sendMessage(stream: Writable, message: Uint8Array | object): Promise<void> {
-  const body = message instanceof Uint8Array ? message : Buffer.from(JSON.stringify(message))
+  return sendParts(stream, [message instanceof Uint8Array ? message : Buffer.from(JSON.stringify(message))])
+}
+
+/** As `sendMessage`, for a message whose bytes are in several pieces. */
+export function sendParts(stream: Writable, parts: readonly Uint8Array[]): Promise<void> {
+  const size = parts.reduce((sum, part) => sum + part.length, 0)
   const length = Buffer.alloc(LENGTH_BYTES)
-  length.writeUInt32BE(body.length)
+  length.writeUInt32BE(size)
+  const pieces = [length, ...parts.filter((part) => part.length > 0)]
+  // Few bytes are cheaper to copy than to send in pieces; many are not.
+  if (size <= JOINED_BYTES) pieces.splice(0, pieces.length, Buffer.concat(pieces))
+  const last = pieces.pop()
   return new Promise((resolve, reject) => {
-    stream.write(Buffer.concat([length, body]), (error) => (error ? reject(error) : resolve()))
+    stream.cork()
+    for (const piece of pieces) stream.write(piece)
+    stream.write(last, (error) => (error ? reject(error) : resolve()))
+    stream.uncork()
   })
 }
 

@@ -24,6 +24,7 @@ import {
 } from './constants.ts'
 import { netErrors } from './errors.ts'
 import { hostLogger } from './host-log.ts'
+import { PendingConnections } from './pending.ts'
 import { type ProvingInit, provingEncrypter } from './proving-encrypter.ts'
 import type { NetworkInit } from './types.ts'
 
@@ -38,6 +39,7 @@ interface HostInit extends ProvingInit {
 export async function createHost({ network, onDiscovered, ...proving }: HostInit): Promise<Host> {
   const privateKey = await generateKeyPairFromSeed('Ed25519', network.privateKey)
   const encrypt = [provingEncrypter(tls(), proving), provingEncrypter(noise(), proving)]
+  const pending = new PendingConnections()
   return createLibp2p({
     privateKey,
     start: false,
@@ -54,6 +56,8 @@ export async function createHost({ network, onDiscovered, ...proving }: HostInit
         maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
         maxOutboundStreams: MAX_STREAMS_PER_CONNECTION,
         maxEarlyStreams: MAX_STREAMS_PER_CONNECTION,
+        // The table of connections has its own beat.
+        enableKeepAlive: false,
         streamOptions: { initialStreamWindowSize: INITIAL_WINDOW_BYTES, maxStreamWindowSize: STREAM_WINDOW_BYTES },
       }),
     ],
@@ -65,7 +69,14 @@ export async function createHost({ network, onDiscovered, ...proving }: HostInit
       addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
     },
     // Addresses come from other nodes too; the transport would also take paths of sockets on this machine.
-    connectionGater: { denyDialMultiaddr: (address) => !isInternet(address) },
+    connectionGater: {
+      denyDialMultiaddr: (address) => !isInternet(address),
+      denyInboundConnection: (connection) => !pending.begin(connection),
+      denyInboundUpgradedConnection: (_peer, connection) => {
+        pending.end(connection)
+        return false
+      },
+    },
     // The table of connections has its own beat, which forgives one miss.
     connectionMonitor: { enabled: false },
     peerDiscovery: network.mdns ? [await mdnsDiscovery(onDiscovered)] : [],

@@ -14,7 +14,7 @@
  * const stream = await network.open(peer, '/warren/echo/1')
  * ```
  */
-export { type ReadMessageOptions, readMessage, readMessages, sendMessage } from './frames.ts'
+export { type ReadMessageOptions, readMessage, readMessages, sendMessage, sendParts } from './frames.ts'
 export { createNetwork } from './network.ts'
 export { type NetRoutesInit, netRoutes } from './routes.ts'
 export type {

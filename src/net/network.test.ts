@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
 import { createInterface } from 'node:readline'
+import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { ManualClock } from '../base/clock.ts'
@@ -276,6 +277,28 @@ test('a node process that hangs is given up after two missed pings', async () =>
       expect(await gone).toEqual({ peer })
       clearInterval(timer)
       expect(counters.get('net_connections_dead')).toBe(1)
+    } finally {
+      node.child.kill('SIGKILL')
+    }
+  })
+})
+
+test('a node process that answers one beat late stays connected', async () => {
+  const clock = new ManualClock()
+  await withNetworks([{ clock }], async (a) => {
+    const node = await startNodeProcess('/ip4/127.0.0.1/tcp/0')
+    try {
+      const peer = await a.connect(node.address)
+      const [before] = a.connections()
+      node.child.kill('SIGSTOP')
+      clock.advance(15_000)
+      await setImmediate()
+      clock.advance(10_000)
+      await setImmediate()
+      node.child.kill('SIGCONT')
+      // Answered after the late beat is, on the same connection.
+      await a.ping(peer)
+      expect(a.connections()[0]?.since).toBe(before?.since)
     } finally {
       node.child.kill('SIGKILL')
     }

@@ -13,6 +13,7 @@ import { checkIpv6Ports, listenError } from './listening.ts'
 import { multicastProblem } from './multicast.ts'
 import { pingConnection } from './ping.ts'
 import { ProtocolTable } from './protocols.ts'
+import { RefusalLog } from './refusal-log.ts'
 import { wrapStream } from './stream.ts'
 import type {
   Direction,
@@ -47,6 +48,7 @@ class Libp2pNetwork implements Network {
   /** Peers that a person has disconnected. */
   readonly #held = new Set<string>()
   #host: Host | undefined
+  readonly #refusalLog: RefusalLog
   #hostFile: HostFile | undefined
   #state: 'new' | 'started' | 'stopped' = 'new'
 
@@ -56,7 +58,8 @@ class Libp2pNetwork implements Network {
     this.#init = { ...init, log }
     this.id = peerIdOf(signerFromSeed(init.privateKey).publicKey)
     this.events = new EventBus((error) => log.error({ error: String(error) }, 'a listener of the network failed'))
-    this.#protocols = new ProtocolTable({ log, counters })
+    this.#refusalLog = new RefusalLog(log, clock)
+    this.#protocols = new ProtocolTable({ clock, log, counters })
     this.#table = new ConnectionTable({
       self: this.id,
       clock,
@@ -304,7 +307,7 @@ class Libp2pNetwork implements Network {
 
   #onRefused({ cause, ...refusal }: NetworkEvents['refused'] & { cause: string }): void {
     this.#init.counters.add('net_refused', 1, { cause })
-    this.#init.log.warn(refusal, 'a connection was refused')
+    this.#refusalLog.tell(refusal)
     this.events.emit('refused', refusal)
   }
 

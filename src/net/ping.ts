@@ -21,6 +21,27 @@ export function pingConnection(
   )
 }
 
+/**
+ * As `pingConnection`, by the muxer's own ping: 224 bytes with their packets in place of 1,400, but answered below the
+ * streams, so that it says only that the other process lives. A peer whose muxer has none is asked over a stream.
+ */
+export function beatConnection(connection: Connection, options: { timeoutMs: number; clock: Clock }): Promise<number> {
+  const { muxer } = connection as { muxer?: { ping?: () => Promise<number> } }
+  if (muxer?.ping === undefined) return pingConnection(connection, options)
+  const ping = muxer.ping.bind(muxer)
+  // Yamux ends a connection on an answer that nobody waits for: a late ping is left to the next beat, not given up.
+  return withTimeout(
+    `a beat to ${connection.remotePeer.toString()}`,
+    options.timeoutMs,
+    async () => {
+      const startedMs = performance.now()
+      await ping()
+      return Math.round((performance.now() - startedMs) * 100) / 100
+    },
+    { clock: options.clock },
+  )
+}
+
 async function roundTrip(connection: Connection, signal: AbortSignal): Promise<number> {
   const stream = await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true })
   try {

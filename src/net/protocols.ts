@@ -1,8 +1,10 @@
 import type { Connection, Stream as Libp2pStream } from '@libp2p/interface'
+import type { Clock } from '../base/clock.ts'
 import type { Counters } from '../base/counters.ts'
 import { toWarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
-import { MAX_STREAMS_PER_CONNECTION, MAX_STREAMS_PER_PEER } from './constants.ts'
+import { TokenBuckets } from '../base/token-buckets.ts'
+import { MAX_STREAMS_PER_CONNECTION, MAX_STREAMS_PER_PEER, STREAM_RATE } from './constants.ts'
 import type { Host } from './host.ts'
 import { wrapStream } from './stream.ts'
 import type { HandleOptions, Stream } from './types.ts'
@@ -15,16 +17,18 @@ interface Served {
   readonly openByPeer: Map<string, number>
 }
 
-/** The protocols that this node serves, and how many streams of each a peer holds open (NET-12). */
+/** The protocols that this node serves, how many streams of each a peer holds open, and how fast it opens them (NET-12). */
 export class ProtocolTable {
   readonly #served = new Map<string, Served>()
   readonly #log: Logger
   readonly #counters: Counters
+  readonly #rate: TokenBuckets
   #host: Host | undefined
 
-  constructor({ log, counters }: { log: Logger; counters: Counters }) {
+  constructor({ clock, log, counters }: { clock: Clock; log: Logger; counters: Counters }) {
     this.#log = log
     this.#counters = counters
+    this.#rate = new TokenBuckets({ ...STREAM_RATE, clock })
   }
 
   /** Serves a protocol until the returned function is called; a second handler of one protocol is a mistake in the program. */
@@ -56,9 +60,9 @@ export class ProtocolTable {
     const served = this.#served.get(protocol)
     const peer = connection.remotePeer.toString()
     const open = served?.openByPeer.get(peer) ?? 0
-    if (served === undefined || open >= served.maxStreamsPerPeer) {
+    if (served === undefined || open >= served.maxStreamsPerPeer || !this.#rate.take(peer)) {
       this.#counters.add('net_streams_refused', 1, { protocol })
-      this.#log.debug({ peer, protocol, open }, 'a stream over the limit of its protocol was refused')
+      this.#log.debug({ peer, protocol, open }, 'a stream over the limits of its protocol was refused')
       inner.abort(new Error('too many streams'))
       return
     }

@@ -1,10 +1,10 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
-import { chmod, mkdir, stat, unlink } from 'node:fs/promises'
+import { chmod, lstat, mkdir, stat, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
-import { apiErrors, localDoorOf, writeError } from '../api/index.ts'
+import { apiErrors, folderFault, localDoorOf, writeError } from '../api/index.ts'
 import { writeFileAtomic } from '../base/files.ts'
 import { opsErrors } from './errors.ts'
 
@@ -53,16 +53,20 @@ export async function startLocalServer({ home, env, handle }: LocalServerOptions
     )
   })
   await listen(server, door.socket)
-  await writeFileAtomic(door.cookie, `${cookie}\n`)
-  return {
-    socket: door.socket,
-    async stop() {
-      await unlink(door.cookie).catch(() => undefined)
-      server.close()
-      server.closeAllConnections()
-      await unlink(door.socket).catch(() => undefined)
-    },
+  const stop = async (): Promise<void> => {
+    await unlink(door.cookie).catch(() => undefined)
+    server.close()
+    server.closeAllConnections()
+    await unlink(door.socket).catch(() => undefined)
   }
+  try {
+    await writeFileAtomic(door.cookie, `${cookie}\n`)
+  } catch (error) {
+    // A full disk: nobody could come in, and the open server would keep a daemon alive that has failed to start.
+    await stop()
+    throw error
+  }
+  return { socket: door.socket, stop }
 }
 
 async function listen(server: Server, path: string): Promise<void> {
@@ -81,13 +85,10 @@ async function listen(server: Server, path: string): Promise<void> {
 
 async function secureFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const { uid, mode } = await stat(folder)
-  if (uid !== process.getuid?.()) {
-    throw opsErrors.socket_unusable(`${folder} belongs to another user (uid ${uid})`, {
-      hint: `Look at it: ls -ld ${folder}`,
-    })
-  }
-  if ((mode & 0o077) !== 0) await chmod(folder, 0o700)
+  const found = await lstat(folder)
+  if (found.isDirectory() && found.uid === process.getuid?.()) await chmod(folder, 0o700)
+  const fault = await folderFault(folder)
+  if (fault !== undefined) throw opsErrors.socket_unusable(fault, { hint: `Look at it: ls -ld ${folder}` })
 }
 
 async function removeStaleSocket(path: string, home: string): Promise<void> {

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { connectLocal, createRouter, defineCall, implement, localDoorOf } from '../api/index.ts'
@@ -95,6 +95,34 @@ test('a folder that others may enter is closed before the socket is made in it',
   await chmod(join(home, 'run'), 0o755)
   await serve(home)
   expect((await stat(join(home, 'run'))).mode & 0o777).toBe(0o700)
+})
+
+test('a folder for the socket that another user could exchange is refused by the daemon and by its clients', async () => {
+  const home = await makeHome('long'.repeat(40))
+  const runtime = await makeHome('runtime')
+  const env = { XDG_RUNTIME_DIR: runtime }
+  const folder = dirname(localDoorOf(home, env).socket)
+  const elsewhere = await makeHome('elsewhere')
+  await mkdir(elsewhere, { recursive: true })
+  await mkdir(runtime, { recursive: true })
+  await symlink(elsewhere, folder)
+  await expect(startLocalServer({ home, env, handle: () => undefined })).rejects.toMatchObject({
+    code: 'socket_unusable',
+    message: expect.stringContaining(folder),
+  })
+  // Somebody waits there for the cookie.
+  const requests: string[] = []
+  const thief = createServer((socket) => socket.on('data', (data) => requests.push(String(data))))
+  thief.listen(join(elsewhere, 'daemon.sock'))
+  cleanups.push(() => thief.close())
+  await once(thief, 'listening')
+  await expect(connectLocal({ home, env })).rejects.toMatchObject({ code: 'socket_untrusted' })
+  expect(requests).toEqual([])
+})
+
+test('without a run-time folder the short path lies in the temporary one itself, where nobody else can move it', async () => {
+  const { socket } = localDoorOf(await makeHome('long'.repeat(40)), {})
+  expect(dirname(dirname(socket))).toBe(tmpdir())
 })
 
 test('a home whose socket path is too long is reached through a short one', async () => {

@@ -1,7 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { WarrenError } from '../base/errors.ts'
 import type { RolloutEvent } from './contract.ts'
 import { digestOf, Fleet, type Machine } from './fixtures/fleet.ts'
 import { FAULT_POINTS } from './turn.ts'
@@ -250,26 +249,6 @@ test('a package that a node does not trust is refused there with the reason, and
   expect(end.results[1]?.reason).toBe('untrusted_key: signed by "bob"')
   expect(fleet.machine(1).starts).toEqual([])
   expect(fleet.versions()).toEqual(['1.0.0', undefined])
-})
-
-test('a package that was damaged on the disk is fetched again in the same turn, once', async () => {
-  await fleetOf(2)
-  const machine = fleet.machine(1)
-  let damages = 1
-  machine.behaviour = (digest) => {
-    if (damages-- <= 0) return undefined
-    machine.packages.delete(digest)
-    throw new WarrenError('package_damaged', 500, 'the stored bytes of run changed on the disk')
-  }
-  expect((await fleet.deploy(1)).end.ok).toBe(true)
-  expect(machine.fetches).toHaveLength(2)
-  damages = 2
-  const { end } = await fleet.deploy(2)
-  expect(end.results[1]).toMatchObject({
-    ok: false,
-    version: '1.0.0',
-    reason: expect.stringContaining('package_damaged'),
-  })
 })
 
 test('a package whose record says another name is refused', async () => {

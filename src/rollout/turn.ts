@@ -96,10 +96,16 @@ async function fetchPackage<P extends StoredPackage>(deps: TurnDeps<P>, turn: Tu
           turn.onProgress({ phase: 'send', bytes, total, moved: movedBytes }),
       })
     } catch (error) {
-      if (signal.aborted || attempt >= document.retries) throw error
+      if (signal.aborted || attempt >= document.retries || isForGood(error)) throw error
       await sleep(document.retryDelayMs, { signal, clock: deps.clock })
     }
   }
+}
+
+/** The package itself is not accepted here, or the disk is full: asking again gives the same answer. */
+function isForGood(error: unknown): boolean {
+  const { status } = toWarrenError(error)
+  return status < 500 || status === 501 || status === 507
 }
 
 async function checkPackage<P extends StoredPackage>(

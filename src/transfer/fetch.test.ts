@@ -2,7 +2,7 @@ import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { decodeIndex } from '../bundle/index.ts'
-import { type Network, readMessages, type Stream, sendMessage } from '../net/index.ts'
+import { type Network, readMessages, type Stream, sendMessage, sendParts } from '../net/index.ts'
 import {
   addPackage,
   introduce,
@@ -100,7 +100,7 @@ function relay(change: (answer: Answer) => Answer | undefined) {
     upstream.end()
     for await (const bytes of readMessages(upstream)) {
       const changed = change(decodeAnswer(bytes))
-      if (changed !== undefined) await sendMessage(stream, encodeAnswer(changed))
+      if (changed !== undefined) await sendParts(stream, encodeAnswer(changed))
     }
   }
 }

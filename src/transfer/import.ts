@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { nameFile } from '../base/files.ts'
 import { DEFAULT_LIMITS, importArchive, PACKAGE_PAYLOAD_TYPE } from '../bundle/index.ts'
 import { type Envelope, encodeEnvelope } from '../identity/index.ts'
 import { transferErrors } from './errors.ts'
@@ -71,6 +72,8 @@ export async function addArchive(
     const stored = store.get(digest) as StoredPackage
     const allWarnings = [...warnings, ...(verdict.warning === undefined ? [] : [verdict.warning])]
     return { ...stored, added: before === undefined, signers: verdict.signers, warnings: allWarnings }
+  } catch (error) {
+    throw nameFile(error, storeFolder)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

@@ -84,7 +84,8 @@ async function* linesOf(
   { open, onFailure, alone }: Source,
 ): AsyncGenerator<LogRow> {
   try {
-    yield* open(await context.connectTo(node))
+    // A node speaks for itself, whatever name it writes.
+    for await (const row of open(await context.connectTo(node))) yield { ...row, node }
   } catch (error) {
     if (alone || context.signal.aborted) throw error
     onFailure(toWarrenError(error).message)

@@ -1,16 +1,22 @@
 import { z } from 'zod'
+import { Backoff } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/log.ts'
-import { type Network, readMessage, sendMessage } from '../../net/index.ts'
+import { sleep } from '../../base/wait.ts'
+import { type Network, readMessage, type Stream, sendMessage } from '../../net/index.ts'
 import { type AppRow, type AppStatus, appRowSchema } from '../contract.ts'
 
 /** One message a stream: all apps of the sender, as they are now. */
 export const SUMMARY_PROTOCOL = '/warren/app/1'
 /** Changes of one moment (a stop and a start) go out as one message. */
 const SETTLE_MS = 50
-/** Repeated although nothing changed, in case a message was lost. */
-const REPEAT_MS = 60_000
-const SEND_TIMEOUT_MS = 10_000
+/** Repeated although nothing changed, in case a message was lost in spite of the tries; idle nodes are to be quiet. */
+const REPEAT_MS = 10 * 60_000
+/** Tries to tell a connected peer, 2, 4 and 8 seconds apart. */
+const MAX_TRIES = 4
+const RETRY_MS = 2000
+/** A stream is one message; who has not taken or ended it by then never will. */
+const STREAM_TIMEOUT_MS = 10_000
 /** A node with more apps than this has its list cut; at 400 bytes a row it stays below a message's 1 MiB. */
 const MAX_ROWS = 2000
 /** Messages of one peer that are read at once. */
@@ -24,13 +30,15 @@ export interface SummariesOptions {
   readonly network: Network
   /** The apps of this node. */
   readonly own: () => readonly AppStatus[]
-  /** Calls its listener whenever `own` has changed. */
+  /** Calls its listener whenever `own` has changed, or who is a member. */
   readonly onChange: (listener: () => void) => () => void
   /** Whether a peer is a member whose word about itself is shown, and whether to tell it ours. */
   readonly isMember: (peer: string) => boolean
   readonly nameOf: (peer: string) => string
   readonly clock: Clock
   readonly log: Logger
+  /** Time for a stream, from its opening to its close. Default 10 s. */
+  readonly streamTimeoutMs?: number
 }
 
 /** What each node said last of its apps. */
@@ -47,23 +55,36 @@ export interface Summaries {
  * for nodes that are away, with the time of their last word. A node speaks for itself only.
  */
 export function startSummaries(options: SummariesOptions): Summaries {
-  const { network, own, isMember, nameOf, clock, log } = options
+  const { network, own, isMember, nameOf, clock, log, streamTimeoutMs = STREAM_TIMEOUT_MS } = options
   const heard = new Map<string, { readonly atMs: number; readonly rows: readonly WireRow[] }>()
+  const stopping = new AbortController()
   let settling: NodeJS.Timeout | undefined
 
+  const isConnected = (peer: string): boolean => network.connections().some((connection) => connection.peer === peer)
+  const tellOnce = async (peer: string): Promise<void> => {
+    const stream = await network.open(peer, SUMMARY_PROTOCOL, { signal: AbortSignal.timeout(streamTimeoutMs) })
+    limitTime(stream, streamTimeoutMs)
+    await sendMessage(stream, { apps: own().slice(0, MAX_ROWS) })
+    stream.end()
+    stream.resume()
+  }
   const tell = async (peer: string): Promise<void> => {
-    if (!isMember(peer)) return
-    try {
-      const stream = await network.open(peer, SUMMARY_PROTOCOL, { signal: AbortSignal.timeout(SEND_TIMEOUT_MS) })
-      await sendMessage(stream, { apps: own().slice(0, MAX_ROWS) })
-      stream.end()
-      stream.resume()
-    } catch (error) {
-      log.debug({ peer, err: error }, 'the summary did not reach a peer')
+    const backoff = new Backoff({ minMs: RETRY_MS, maxMs: RETRY_MS * 2 ** MAX_TRIES })
+    for (let tries = 0; tries < MAX_TRIES && isMember(peer) && isConnected(peer); tries++) {
+      try {
+        return await tellOnce(peer)
+      } catch (error) {
+        log.debug({ peer, err: error }, 'the summary did not reach a peer')
+      }
+      await sleep(backoff.next(), { signal: stopping.signal, clock })
     }
   }
+  const tellInBackground = (peer: string): void => {
+    // Rejects only when it is stopped while it waits.
+    tell(peer).catch(() => undefined)
+  }
   const tellAll = (): void => {
-    for (const { peer } of network.connections()) void tell(peer)
+    for (const { peer } of network.connections()) tellInBackground(peer)
   }
   const changed = (): void => {
     clearTimeout(settling)
@@ -73,15 +94,22 @@ export function startSummaries(options: SummariesOptions): Summaries {
     network.handle(
       SUMMARY_PROTOCOL,
       async (stream) => {
-        const bytes = await readMessage(stream, { signal: AbortSignal.timeout(SEND_TIMEOUT_MS) })
+        limitTime(stream, streamTimeoutMs)
+        const bytes = await readMessage(stream)
         stream.end()
         stream.resume()
-        if (bytes === undefined || !isMember(stream.peer)) return
+        // Also of a peer whose statement has yet to come: only what the roster names is ever shown.
+        if (bytes === undefined) return
         heard.set(stream.peer, { atMs: clock.now(), rows: wireSummary.parse(JSON.parse(bytes.toString('utf8'))).apps })
       },
       { maxStreamsPerPeer: MAX_STREAMS },
     ),
-    network.events.on('connected', ({ peer }) => void tell(peer)),
+    network.events.on('connected', ({ peer }) => tellInBackground(peer)),
+    network.events.on('disconnected', ({ peer }) => {
+      const last = heard.get(peer)
+      heard.delete(peer)
+      if (last !== undefined && isMember(peer)) heard.set(peer, { ...last, atMs: clock.now() })
+    }),
     options.onChange(changed),
   ]
   const repeat = setInterval(tellAll, REPEAT_MS)
@@ -90,7 +118,8 @@ export function startSummaries(options: SummariesOptions): Summaries {
   const rowsOf = (node: string): AppRow[] => {
     if (node === network.id) return own().map((status) => appRowSchema.parse(status))
     const last = heard.get(node)
-    const seen = new Date(last?.atMs ?? 0).toISOString()
+    // A connected node tells every change: its last word is how things are.
+    const seen = new Date(isConnected(node) ? clock.now() : (last?.atMs ?? 0)).toISOString()
     return (last?.rows ?? []).map(({ digest: _digest, ...row }) => ({ ...row, node: nameOf(node), seen }))
   }
   return {
@@ -103,7 +132,15 @@ export function startSummaries(options: SummariesOptions): Summaries {
     stop() {
       clearTimeout(settling)
       clearInterval(repeat)
+      stopping.abort()
       for (const stop of stops) stop()
     },
   }
+}
+
+/** Resets a stream that is still there after a while. */
+function limitTime(stream: Stream, timeoutMs: number): void {
+  const timer = setTimeout(() => stream.destroy(), timeoutMs)
+  timer.unref()
+  stream.once('close', () => clearTimeout(timer))
 }

@@ -1,3 +1,4 @@
+import { closeInherited } from '../../base/descriptors.ts'
 import { toWarrenError } from '../../base/errors.ts'
 import { defineCommand, list } from '../../command/index.ts'
 import { tellReady } from '../ready.ts'
@@ -14,6 +15,7 @@ export const runCommand = defineCommand({
     { does: 'on one address only', words: 'daemon run --listen /ip4/127.0.0.1/tcp/9010' },
   ],
   async run({ options, context }) {
+    closeInherited()
     const { startDaemon } = await import('../start.ts')
     try {
       const daemon = await startDaemon({

@@ -42,6 +42,7 @@ export const keygenCommand = defineCommand({
       await unlink(keyFile)
       throw error
     }
+    context.say(`Accept packages signed with it, on each node: warren key trust ${publicFile}`)
     return {
       json: { name, key_id: signer.keyId, key_file: keyFile, public_file: publicFile },
       human: `${keyFile}\n${publicFile}  ${name} (ed25519 ${fingerprintOf(signer.keyId)})`,

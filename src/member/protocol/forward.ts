@@ -1,6 +1,6 @@
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { writeError } from '../../api/index.ts'
+import { apiErrors, writeError } from '../../api/index.ts'
 import { toWarrenError } from '../../base/errors.ts'
 import type { Network } from '../../net/index.ts'
 import type { Directory } from '../directory.ts'
@@ -10,7 +10,7 @@ import { API_PROTOCOL } from './peer-door.ts'
 const OPEN_TIMEOUT_MS = 10_000
 
 export interface ForwardTarget {
-  /** Name, id, or unique part of an id. */
+  /** Name, id, or unique part of an id, percent-encoded as in the header. */
   readonly node: string
   /** Answers the request here. */
   readonly answer: () => void
@@ -18,13 +18,13 @@ export interface ForwardTarget {
 
 /**
  * Passes a request of the local door on to another node (`--node`), and its answer back, as they are. The node sees
- * this node as the caller. A request for this node itself is given to `answer`. Answers `node_not_found` or
- * `node_unreachable` where it cannot.
+ * this node as the caller. A request for this node itself is given to `answer`. Answers `request_invalid`,
+ * `node_not_found` or `node_unreachable` where it cannot.
  */
 export function createForwarder({ network, directory }: { network: Network; directory: Directory }) {
   return async (request: IncomingMessage, response: ServerResponse, { node, answer }: ForwardTarget): Promise<void> => {
     try {
-      const { id, name } = directory.resolve(node)
+      const { id, name } = directory.resolve(decodeName(node))
       if (id === network.id) return answer()
       const stream = await network
         .open(id, API_PROTOCOL, { signal: AbortSignal.timeout(OPEN_TIMEOUT_MS) })
@@ -45,8 +45,12 @@ export function createForwarder({ network, directory }: { network: Network; dire
       const sending = pipeline(request, passed)
       const answered = await new Promise<IncomingMessage>((resolve, reject) => {
         passed.once('response', resolve)
-        sending.catch(reject)
-        passed.once('error', reject)
+        // Also where it ends in order but without an answer, as after one that switches protocols.
+        const fail = (cause?: unknown): void =>
+          reject(memberErrors.node_unreachable(`${name} gave no answer`, { cause, hint: 'Try again.' }))
+        sending.catch(fail)
+        passed.on('error', fail)
+        passed.once('close', () => fail())
       })
       response.writeHead(answered.statusCode ?? 502, answered.headers)
       response.flushHeaders()
@@ -54,5 +58,13 @@ export function createForwarder({ network, directory }: { network: Network; dire
     } catch (error) {
       writeError(response, toWarrenError(error))
     }
+  }
+}
+
+function decodeName(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch (cause) {
+    throw apiErrors.request_invalid(`the header warren-node is not percent-encoded: ${text}`, { cause })
   }
 }

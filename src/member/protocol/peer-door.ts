@@ -8,6 +8,8 @@ export const API_PROTOCOL = '/warren/api/1'
 const MAX_STREAMS_PER_PEER = 32
 const MAX_HEADER_BYTES = 16 * 1024
 const HEADERS_TIMEOUT_MS = 5000
+/** How long a request that is still being answered may outlast the role that it was allowed by. */
+const ROLE_CHECK_MS = 2000
 
 export interface PeerDoorOptions {
   readonly network: Network
@@ -15,30 +17,56 @@ export interface PeerDoorOptions {
   readonly roleOf: (peer: string) => Role | undefined
   /** Resolves once the peer's roster was compared with ours, so that its role is of today. */
   readonly whenExchanged: (peer: string) => Promise<void>
+  /** Time for the headers of a request. Default 5 s. */
+  readonly headersTimeoutMs?: number
+  /** How often the roles of those who are being answered are looked at again. Default 2 s. */
+  readonly roleCheckMs?: number
 }
 
 /**
  * Serves the API to peers: ordinary HTTP over a network stream, answered by a server that does not listen. The caller
- * is the connection's authenticated peer, with its role from the roster, and never what a header says. Gives the
- * function that closes the door.
+ * is the connection's authenticated peer, with its role from the roster, and never what a header says; when that role
+ * changes, what it is still being answered is reset. Gives the function that closes the door.
  */
-export function openPeerDoor({ network, router, roleOf, whenExchanged }: PeerDoorOptions): () => void {
+export function openPeerDoor(options: PeerDoorOptions): () => void {
+  const { network, router, whenExchanged, headersTimeoutMs = HEADERS_TIMEOUT_MS } = options
+  const roleOf = (peer: string): Role => options.roleOf(peer) ?? 'member'
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: 0,
-    keepAlive: false,
   })
+  // More on one stream would be more at once than the limit of streams allows.
+  server.maxRequestsPerSocket = 1
+  // Node's own time-out for headers runs only in a server that listens.
+  const timers = new WeakMap<object, NodeJS.Timeout>()
+  const answering = new Map<Stream, Role>()
+  const roleCheck = setInterval(() => {
+    for (const [stream, role] of answering) if (roleOf(stream.peer) !== role) stream.destroy()
+  }, options.roleCheckMs ?? ROLE_CHECK_MS)
+  roleCheck.unref()
   server.on('request', async (request, response) => {
-    const { peer } = request.socket as unknown as Stream
+    const stream = request.socket as unknown as Stream
+    const { peer } = stream
+    clearTimeout(timers.get(stream))
+    response.setHeader('connection', 'close')
     await whenExchanged(peer)
-    await router.handle(request, response, { door: 'peer', id: peer, role: roleOf(peer) ?? 'member' })
+    const role = roleOf(peer)
+    if (!stream.destroyed) answering.set(stream, role)
+    await router.handle(request, response, { door: 'peer', id: peer, role })
   })
-  const close = network.handle(API_PROTOCOL, (stream) => void server.emit('connection', stream), {
-    maxStreamsPerPeer: MAX_STREAMS_PER_PEER,
-  })
+  const serve = (stream: Stream): void => {
+    const timer = setTimeout(() => stream.destroy(), headersTimeoutMs)
+    timers.set(stream, timer)
+    stream.once('close', () => {
+      clearTimeout(timer)
+      answering.delete(stream)
+    })
+    server.emit('connection', stream)
+  }
+  const close = network.handle(API_PROTOCOL, serve, { maxStreamsPerPeer: MAX_STREAMS_PER_PEER })
   return () => {
     close()
+    clearInterval(roleCheck)
     server.close()
     server.closeAllConnections()
   }

@@ -26,7 +26,7 @@ type Heads = z.output<typeof head>[]
  */
 export async function converse(stream: Stream, roster: Roster, onMerged: (result: MergeResult) => void): Promise<void> {
   // Sent while the other side's are read: two long rosters that both wait to be read would wait for ever.
-  let sending: Promise<void> = Promise.resolve()
+  let sending: Promise<void> | undefined
   let received = 0
   try {
     await sendMessage(stream, { type: 'heads', heads: roster.heads() })
@@ -34,13 +34,19 @@ export async function converse(stream: Stream, roster: Roster, onMerged: (result
       const said = message.parse(JSON.parse(Buffer.from(bytes).toString('utf8')))
       if (said.type === 'end') break
       if (said.type === 'heads') {
+        // Each would be answered with the whole roster, faster than it is read.
+        if (sending !== undefined) throw memberErrors.roster_exchange_invalid('a peer said its heads twice')
         sending = sendMissing(stream, roster, said.heads)
         sending.catch((error) => stream.destroy(error))
       } else {
         received += said.statements.length
         if (received > MAX_STATEMENTS)
           throw memberErrors.roster_too_long(`a peer sent more than ${MAX_STATEMENTS} statements`)
-        onMerged(await roster.merge(said.statements.map((text) => Buffer.from(text, 'base64'))))
+        const result = await roster.merge(said.statements.map((text) => Buffer.from(text, 'base64')))
+        onMerged(result)
+        // Every node checks before it keeps: this one has made them up, and each costs us a verification.
+        if (result.rejected.some(({ reason }) => reason === 'bad_signature'))
+          throw memberErrors.roster_exchange_invalid('a peer sent a statement that its author did not sign')
       }
     }
     await sending

@@ -10,9 +10,10 @@ export const deployCommand = defineCommand({
   aliases: ['rollout start'],
   summary: 'Send an app to nodes, start it there, and wait until it is healthy',
   description:
-    'A folder is packed and signed first. The deploy is a signed document that the nodes carry out by themselves: wave after ' +
-    'wave, each only when the ones before it are healthy. When a node fails, the nodes that are done go back to the version ' +
-    'before. Ctrl-C ends the following, not the rollout. Exit code 1: not as asked for; 6: still going on at the time-out.',
+    'A folder is packed and signed first. The deploy is a signed document that the nodes carry out by themselves: wave after\n' +
+    'wave, each only when the ones before it are healthy. When the new version fails on a node, the nodes that are done go\n' +
+    'back to the version before; a node that cannot begin (away, no trust, no space) stops the waves and reverts nothing.\n' +
+    'Ctrl-C ends the following, not the rollout. Exit code 1: not as asked for; 6: still going on at the time-out.',
   arguments: [{ name: 'package', description: 'package file or app folder', complete: 'file' }],
   options: { ...targetOptions, ...strategyOptions },
   examples: [

@@ -1,10 +1,7 @@
 import { inOrderOfArrival } from '../../base/merge-streams.ts'
 import { type CommandContext, printable, type StreamLine } from '../../command/index.ts'
 
-/** Lines of the last run that are shown before the new ones. */
-const TAIL_LINES = 10
-
-/** The lines of an app on several nodes as they come, until Ctrl-C. Ends without an error then. */
+/** The lines of an app on several nodes since it was started there and as they come, until Ctrl-C. Ends without an error then. */
 export async function* followLogs(
   context: CommandContext,
   { app, nodes }: { app: string; nodes: readonly string[] },
@@ -13,7 +10,9 @@ export async function* followLogs(
   const width = Math.max(...nodes.map((node) => node.length))
   const open = async (node: string) => {
     const client = await context.connectTo(node)
-    const query = { follow: 'true', tail: TAIL_LINES } as const
+    // By the clock of that node, which need not be right.
+    const { since } = await client.call(appContract.status, { params: { app } }, { signal: context.signal })
+    const query = { follow: 'true', since: Date.parse(since) } as const
     return client.stream(appContract.logs, { params: { app }, query }, { signal: context.signal })
   }
   try {

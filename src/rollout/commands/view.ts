@@ -107,6 +107,13 @@ function closing(end: RolloutEnd): string[] {
   const untouched = names(['skipped'])
   if (untouched !== '') lines.push(`         never started on ${untouched}`)
   if (end.reason !== null && !end.timed_out) lines.push(`         ${printable(end.reason)}`)
+  const ahead = end.results.filter(({ state }) => state === 'healthy').map(({ node }) => printable(node))
+  if (!end.ok && !end.timed_out && ahead.length > 0) {
+    const targets = ahead.map((node) => `--on ${node}`).join(' ')
+    lines.push(
+      `         ${ahead.join(', ')} keeps ${printable(end.version)}; to go back: warren rollback ${printable(end.app)} ${targets}`,
+    )
+  }
   if (end.timed_out) lines.push(`         still going on; follow it: warren rollout watch ${end.short}`)
   return lines
 }

@@ -1,13 +1,15 @@
 import { readMessage, type Stream, sendMessage } from '../../net/index.ts'
 import { rolloutErrors } from '../errors.ts'
-import type { Ledger, Rollout } from '../ledger.ts'
+import type { Ledger, Rollout, Statement } from '../ledger.ts'
 import { MAX_EXCHANGED, MAX_GATHERED_BYTES, MAX_MESSAGE_BYTES } from './constants.ts'
 import { type Message, parseMessage, statementMessage } from './messages.ts'
 
 export interface ExchangeDeps {
   readonly ledger: Ledger
+  /** The statement in a message; undefined where it holds none, or a malformed one, which is then counted. */
+  statementOf(message: Message): Omit<Statement, 'id'> | undefined
   /** Takes statements in that belong together; never throws, since a bad one must not keep the good ones out. */
-  acceptAll(messages: readonly Message[]): Promise<void>
+  acceptAll(statements: readonly Omit<Statement, 'id'>[]): Promise<void>
 }
 
 /** Opens an exchange on a fresh stream: both sides then hold what either held. Fails when it was cut short. */
@@ -40,18 +42,21 @@ export async function receive(stream: Stream, signal: AbortSignal): Promise<Mess
 }
 
 async function receiveAll(stream: Stream, deps: ExchangeDeps, signal: AbortSignal): Promise<void> {
-  let messages: Message[] = []
+  let statements: Omit<Statement, 'id'>[] = []
   let bytes = 0
   for (let count = 0; count < MAX_EXCHANGED; count++) {
     const raw = await readMessage(stream, { maxBytes: MAX_MESSAGE_BYTES, signal })
     if (raw === undefined) throw rolloutErrors.rollout_invalid('the exchange ended before it was complete')
     const message = parseMessage(raw)
-    if (message.type === 'end') return await deps.acceptAll(messages)
-    messages.push(message)
+    if (message.type === 'end') return await deps.acceptAll(statements)
+    // Parsed JSON may take twenty times its bytes: only what was read out of it is kept.
+    const statement = deps.statementOf(message)
+    if (statement === undefined) continue
+    statements.push(statement)
     bytes += raw.length
     if (bytes < MAX_GATHERED_BYTES) continue
-    await deps.acceptAll(messages)
-    messages = []
+    await deps.acceptAll(statements)
+    statements = []
     bytes = 0
   }
   throw rolloutErrors.rollout_invalid(`the exchange has more than ${MAX_EXCHANGED} statements`)

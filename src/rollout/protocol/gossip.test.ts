@@ -5,7 +5,7 @@ import { afterEach, expect, test } from 'vitest'
 import { systemClock } from '../../base/clock.ts'
 import { Counters } from '../../base/counters.ts'
 import { silentLogger } from '../../base/log.ts'
-import { createNetwork, type Network } from '../../net/index.ts'
+import { createNetwork, type Network, sendMessage } from '../../net/index.ts'
 import type { RolloutEvent } from '../contract.ts'
 import { DIGEST, NETWORK, type TestNode, testNodes, testSeed } from '../fixtures/nodes.ts'
 import { createRollouts, type Rollouts } from '../index.ts'
@@ -154,4 +154,21 @@ test('a stranger is not heard, and what a member sends in a wrong form is counte
     ).toEqual([1])
   }
   expect(one.rollouts.list()).toEqual([])
+})
+
+test('what an exchange brings is read as it comes: nothing but statements is held until its end', async () => {
+  const [a, b] = testNodes(2) as [TestNode, TestNode]
+  const [first, second] = [await startNetwork(1), await startNetwork(2)]
+  const one = await startNode(first, a, [a, b])
+  await second.connect(first.addresses()[0] as string)
+  const stream = await second.open(a.id, ROLLOUT_PROTOCOL)
+  stream.on('error', () => undefined).resume()
+  await sendMessage(stream, { type: 'have', rollouts: [] })
+  const envelope = { payloadType: 'y', payload: 'x', signatures: [], more: Array.from({ length: 300_000 }, () => []) }
+  await sendMessage(stream, { type: 'document', envelope })
+  // Without an end: what is kept until then would not be counted yet.
+  await expect
+    .poll(() => one.counters.entries().filter(([key]) => key.startsWith('rollout_refused')), { timeout: 10_000 })
+    .toHaveLength(1)
+  stream.destroy()
 })

@@ -187,19 +187,16 @@ export class Gossip {
     const { ledger } = this.#deps
     return {
       ledger,
-      acceptAll: async (messages) => {
-        const statements: Omit<Statement, 'id'>[] = []
-        for (const message of messages) {
-          if (!isStatement(message)) continue
-          const { type: kind } = message
-          try {
-            statements.push({ kind, envelope: envelopeOf(message) })
-          } catch (error) {
-            this.#refuse(peer, kind, error)
-          }
+      statementOf: (message) => {
+        if (!isStatement(message)) return undefined
+        try {
+          return { kind: message.type, envelope: envelopeOf(message) }
+        } catch (error) {
+          this.#refuse(peer, message.type, error)
+          return undefined
         }
-        await ledger.addAll(statements, ({ kind }, error) => this.#refuse(peer, kind, error))
       },
+      acceptAll: (statements) => ledger.addAll(statements, ({ kind }, error) => this.#refuse(peer, kind, error)),
     }
   }
 

@@ -29,8 +29,11 @@ export function createOutbox({
   const closing = new AbortController()
   let stream: Stream | undefined
   let pumping = false
-  const forget = (): void => {
+  // Its connection may go while the peer stays, by another one: nobody else hears that what was sent is lost.
+  const forget = (gone: Stream): void => {
+    if (stream !== gone) return
     stream = undefined
+    if (!closing.signal.aborted) onLost(new Error(`the stream of pushes to ${peer} ended`))
   }
 
   const pump = async (): Promise<void> => {
@@ -43,8 +46,9 @@ export function createOutbox({
         await sendMessage(open, next(messages, latest))
       }
     } catch (error) {
-      stream?.destroy()
+      const broken = stream
       stream = undefined
+      broken?.destroy()
       messages.length = 0
       latest.clear()
       if (!closing.signal.aborted) onLost(error)
@@ -75,9 +79,9 @@ export function createOutbox({
 }
 
 /** The other side sends nothing here; reading lets the end and errors be seen. */
-function watchEnd(stream: Stream, onGone: () => void): Stream {
-  stream.on('error', onGone)
-  stream.on('close', onGone)
+function watchEnd(stream: Stream, onGone: (stream: Stream) => void): Stream {
+  stream.on('error', () => onGone(stream))
+  stream.on('close', () => onGone(stream))
   return stream.resume()
 }
 

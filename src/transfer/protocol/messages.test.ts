@@ -40,12 +40,14 @@ const answers: fc.Arbitrary<Answer> = fc.oneof(
   }),
 )
 
+const encodedAnswers = answers.map((answer) => Buffer.concat(encodeAnswer(answer)))
+
 test('questions and answers read back as they were written', () => {
   const inputs = fc.tuple(asks, answers)
   fc.assert(
     fc.property(inputs, ([ask, answer]) => {
       expect(decodeAsk(encodeAsk(ask))).toEqual(ask)
-      expect(decodeAnswer(encodeAnswer(answer))).toEqual(answer)
+      expect(decodeAnswer(Buffer.concat(encodeAnswer(answer)))).toEqual(answer)
     }),
   )
 })
@@ -54,8 +56,8 @@ test('any bytes are either a message or refused as malformed', () => {
   const tries = fc.oneof(
     fc.uint8Array({ maxLength: 120 }),
     asks.map(encodeAsk),
-    answers.map(encodeAnswer),
-    fc.tuple(answers.map(encodeAnswer), fc.nat()).map(([whole, at]) => whole.subarray(0, at % whole.length)),
+    encodedAnswers,
+    fc.tuple(encodedAnswers, fc.nat()).map(([whole, at]) => whole.subarray(0, at % whole.length)),
   )
   fc.assert(
     fc.property(tries, (input) => {

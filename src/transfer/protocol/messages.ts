@@ -75,30 +75,30 @@ export function decodeAsk(bytes: Uint8Array): Ask {
   return { kind: 'chunks', id, digest, runs }
 }
 
-/** The bytes of an answer. */
-export function encodeAnswer(answer: Answer): Buffer {
+/** The bytes of an answer, in pieces, so that content is not copied. */
+export function encodeAnswer(answer: Answer): Uint8Array[] {
   switch (answer.kind) {
     case 'header':
-      return Buffer.concat([
+      return [
         head(ANSWER_HEADER, answer.id),
         Buffer.of(ENCODINGS.indexOf(answer.encoding)),
         number(answer.indexBytes),
         number(answer.encodedBytes),
         ...[answer.record, answer.manifest, answer.signature].flatMap((part) => [number(part.length), part]),
-      ])
+      ]
     case 'index':
-      return Buffer.concat([head(ANSWER_INDEX, answer.id), answer.bytes])
+      return [head(ANSWER_INDEX, answer.id), answer.bytes]
     case 'chunks':
-      return Buffer.concat([
+      return [
         head(ANSWER_CHUNKS, answer.id),
         encodeRun(answer.run),
         Buffer.of(ENCODINGS.indexOf(answer.encoding)),
         answer.bytes,
-      ])
+      ]
     case 'absent':
-      return Buffer.concat([head(ANSWER_ABSENT, answer.id), encodeRun(answer.run)])
+      return [head(ANSWER_ABSENT, answer.id), encodeRun(answer.run)]
     case 'refused':
-      return Buffer.concat([head(ANSWER_REFUSED, answer.id), Buffer.of(REASONS.indexOf(answer.reason))])
+      return [head(ANSWER_REFUSED, answer.id), Buffer.of(REASONS.indexOf(answer.reason))]
   }
 }
 

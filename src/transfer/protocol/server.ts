@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Counters } from '../../base/counters.ts'
 import type { Logger } from '../../base/log.ts'
-import { type Network, readMessages, type Stream, sendMessage } from '../../net/index.ts'
+import { type Network, readMessages, type Stream, sendParts } from '../../net/index.ts'
 import type { Run } from '../layout.ts'
 import type { HeldPackage } from '../store.ts'
 import { Packer } from './compression.ts'
@@ -170,7 +170,7 @@ class ServedStream {
   }
 
   async #send(answer: Answer): Promise<void> {
-    await sendMessage(this.#stream, encodeAnswer(answer))
+    await sendParts(this.#stream, encodeAnswer(answer))
     this.#touch()
   }
 }

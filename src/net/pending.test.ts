@@ -1,0 +1,31 @@
+import { connect, type Socket } from 'node:net'
+import { expect, test } from 'vitest'
+import { MAX_PENDING_CONNECTIONS } from './constants.ts'
+import { addressOf, withNetworks } from './fixtures/networks.ts'
+import { sourceOf } from './pending.ts'
+
+test('one address that opens connections and says nothing does not keep members out', async () => {
+  await withNetworks([{}, {}], async (network, member) => {
+    const port = Number(addressOf(network).split('/')[4])
+    const sockets: Socket[] = []
+    try {
+      for (let count = 0; count < MAX_PENDING_CONNECTIONS; count++) {
+        const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' })
+        sockets.push(socket.on('error', () => undefined))
+        await new Promise<void>((resolve) => socket.once('connect', resolve).once('close', () => resolve()))
+      }
+      expect(await member.connect(addressOf(network))).toBe(network.id)
+    } finally {
+      for (const socket of sockets) socket.destroy()
+    }
+  })
+})
+
+test.each([
+  ['/ip4/192.0.2.7/tcp/9010', '192.0.2.7'],
+  ['/ip6/2001:db8:1:2:3:4:5:6/tcp/9010', '2001:db8:1:2'],
+  ['/ip6/2001:db8::1/tcp/9010', '2001:db8:0:0'],
+  ['/ip6/::1/tcp/9010', '0:0:0:0'],
+])('connections from %s count for %s', (address, source) => {
+  expect(sourceOf(address)).toBe(source)
+})
