@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { ManualClock } from '../base/clock.ts'
 import { Counters } from '../base/counters.ts'
-import { RETIRED_CHECK_MS } from './constants.ts'
+import { DIAL_TIMEOUT_MS, PING_INTERVAL_MS, PING_TIMEOUT_MS, RETIRED_CHECK_MS } from './constants.ts'
 import { addressOf, nextEvent, testNetwork, withNetworks } from './fixtures/networks.ts'
 import type { Network } from './types.ts'
 
@@ -223,7 +223,10 @@ test('retries follow the clock: a quarter second, then 1, 2, 4 seconds, up to a 
       clock.advance(70_000)
       await expect.poll(() => counters.get('net_dials', { outcome: 'peer_unreachable' })).toBe(attempt)
     }
-    const dialDelays = delays.filter((delayMs) => delayMs > 0 && delayMs !== 15_000 && delayMs !== 10_000)
+    const dialDelays = delays.filter(
+      (delayMs) =>
+        delayMs > 0 && delayMs !== PING_INTERVAL_MS && delayMs !== PING_TIMEOUT_MS && delayMs !== DIAL_TIMEOUT_MS,
+    )
     const expected = [250, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]
     expect(dialDelays.length).toBeGreaterThanOrEqual(8)
     for (const [index, delayMs] of dialDelays.entries()) {
@@ -291,7 +294,7 @@ test('a node process that answers one beat late stays connected', async () => {
       const peer = await a.connect(node.address)
       const [before] = a.connections()
       node.child.kill('SIGSTOP')
-      clock.advance(15_000)
+      clock.advance(PING_INTERVAL_MS)
       await setImmediate()
       clock.advance(10_000)
       await setImmediate()

@@ -68,11 +68,14 @@ export class ProtocolTable {
     }
     served.openByPeer.set(peer, open + 1)
     const stream = wrapStream(inner, { peer, protocol })
-    stream.once('close', () => {
+    // The close of the inner one: the wrapper has none where nobody reads on to the end of what the peer sent.
+    const uncount = (): void => {
       const left = (served.openByPeer.get(peer) ?? 1) - 1
       if (left > 0) served.openByPeer.set(peer, left)
       else served.openByPeer.delete(peer)
-    })
+    }
+    if (inner.status === 'open') inner.addEventListener('close', uncount, { once: true })
+    else uncount()
     void this.#serve(served.handler, stream)
   }
 

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { expect, test } from 'vitest'
 import { STREAM_QUEUE_BYTES, STREAM_WINDOW_BYTES } from './constants.ts'
 import { addressOf, withNetworks } from './fixtures/networks.ts'
+import { readMessage, sendMessage } from './frames.ts'
 import type { Network, Stream } from './types.ts'
 
 const MIB = 1024 * 1024
@@ -255,5 +256,25 @@ test('a peer over the limit of streams is refused, and others are not', async ()
     again.write('y')
     await a.ping(c.id)
     expect(open).toHaveLength(4)
+  })
+})
+
+test('a stream that both sides have ended counts no more, although its end was never read', async () => {
+  await withNetworks([{}, {}], async (a, b) => {
+    const answer = async (stream: Stream): Promise<void> => {
+      await readMessage(stream, { maxBytes: 100 })
+      await sendMessage(stream, { answer: true })
+      stream.end()
+    }
+    b.handle('/test/1', answer, { maxStreamsPerPeer: 2 })
+    await a.connect(addressOf(b))
+    for (let round = 0; round < 6; round++) {
+      const stream = await a.open(b.id, '/test/1')
+      await sendMessage(stream, { round })
+      expect((await readMessage(stream, { maxBytes: 100 }))?.toString()).toBe('{"answer":true}')
+      stream.end()
+      // By then the other side has heard of the end.
+      await a.ping(b.id)
+    }
   })
 })
