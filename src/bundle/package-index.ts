@@ -1,3 +1,4 @@
+import { ByteReader } from '../base/byte-reader.ts'
 import { MAX_CHUNK_BYTES, MIN_CHUNK_BYTES } from './cutter.ts'
 import { bundleErrors } from './errors.ts'
 import { checkLimit, DEFAULT_LIMITS, MAX_INDEX_BYTES, type PackageLimits } from './limits.ts'
@@ -119,22 +120,9 @@ function readFile(reader: IndexReader, pathBytes: Buffer): IndexFile {
   return { path, mode: modeByte === 1 ? 0o755 : 0o644, size, chunks }
 }
 
-class IndexReader {
-  readonly #bytes: Buffer
-  #at = 0
+class IndexReader extends ByteReader {
   constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  }
-  get left(): number {
-    return this.#bytes.length - this.#at
-  }
-  take(length: number): Buffer {
-    if (length > this.left) throw invalid('it is cut short')
-    this.#at += length
-    return this.#bytes.subarray(this.#at - length, this.#at)
-  }
-  unsigned(length: number): number {
-    return this.take(length).readUIntBE(0, length)
+    super(bytes, () => invalid('it is cut short'))
   }
   size(): number {
     const size = this.take(8).readBigUInt64BE(0)

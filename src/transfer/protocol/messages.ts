@@ -1,3 +1,4 @@
+import { ByteReader } from '../../base/byte-reader.ts'
 import { transferErrors } from '../errors.ts'
 import type { Run } from '../layout.ts'
 import { MAX_ASK_RUNS } from './constants.ts'
@@ -152,28 +153,18 @@ function encodeRun({ first, count }: Run): Buffer {
   return Buffer.concat([number(first), number(count)])
 }
 
-class Reader {
-  readonly #bytes: Buffer
-  #at = 0
+class Reader extends ByteReader {
   constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  }
-  get left(): number {
-    return this.#bytes.length - this.#at
-  }
-  take(length: number): Buffer {
-    if (length > this.left) throw broken('a message that is cut short')
-    this.#at += length
-    return this.#bytes.subarray(this.#at - length, this.#at)
+    super(bytes, () => broken('a message that is cut short'))
   }
   rest(): Buffer {
     return this.take(this.left)
   }
   byte(): number {
-    return this.take(1).readUInt8()
+    return this.unsigned(1)
   }
   number(): number {
-    return this.take(4).readUInt32BE()
+    return this.unsigned(4)
   }
   part(): Buffer {
     return this.take(this.number())
