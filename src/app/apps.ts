@@ -48,6 +48,8 @@ export interface Apps {
   /** SIGTERM, the grace, SIGKILL, to the whole tree; it stays stopped. */
   stopApp(instance: string): Promise<AppStatus>
   restartApp(instance: string): Promise<AppStatus>
+  /** Stops every app, and whatever a damaged instance left running; gives the names of what it stopped. */
+  stopAll(): Promise<string[]>
   removeApp(
     instance: string,
     options: { purge: boolean },

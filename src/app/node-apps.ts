@@ -11,6 +11,7 @@ import { appErrors } from './errors.ts'
 import { describeFailure } from './exit-text.ts'
 import { Instance, type InstanceContext } from './instance.ts'
 import { instanceFile, newInstanceState, readInstance } from './instance-file.ts'
+import { endStrays } from './keeper/end-strays.ts'
 import { installKeeperScript } from './keeper/script.ts'
 import { readLog } from './logs/read-log.ts'
 import { type PlacementKind, pickPlacement } from './placement/index.ts'
@@ -143,6 +144,15 @@ class NodeApps implements Apps {
       await instance.stopRun()
       instance.clearFailure()
     })
+  }
+
+  async stopAll(): Promise<string[]> {
+    const running = [...this.#instances.values()].filter(({ status }) => status !== 'stopped').map(({ name }) => name)
+    await Promise.all(running.map((name) => this.stopApp(name)))
+    const { home, clock, stopGraceMs } = this.#deps
+    const known = new Set(this.#instances.keys())
+    const strays = await endStrays({ folder: join(home, 'run', 'keepers'), known, graceMs: stopGraceMs, clock })
+    return [...running, ...strays]
   }
 
   restartApp(name: string): Promise<AppStatus> {

@@ -151,3 +151,16 @@ test('a damaged instance is set aside and named, the others go on', async () => 
   expect(await processesOf(node.home, 'other')).toEqual([node.apps.status('other').pid])
   expect(node.apps.problems()).toEqual([])
 })
+
+test('stopping all stops every app, and what a damaged instance left running', async () => {
+  await node.deploy('1.0.0')
+  await node.deploy('1.0.0', STAYS_UP, { instance: 'other' })
+  await node.apps.stop()
+  await writeFile(join(node.home, 'apps', 'other', 'instance.json'), '{"format":1,')
+  await node.open()
+  expect(await processesOf(node.home, 'other')).toHaveLength(1)
+  expect((await node.apps.stopAll()).toSorted()).toEqual(['hello', 'other'])
+  expect(await processesOf(node.home, 'other')).toEqual([])
+  expect(await processesOf(node.home, 'hello')).toEqual([])
+  expect(await node.apps.stopAll()).toEqual([])
+})

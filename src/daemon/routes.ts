@@ -45,12 +45,11 @@ export function daemonRoutes({
       problems: apps.problems().map(({ instance, message }) => `${instance}: ${message}`),
     })),
     implement(daemonContract.stop, async ({ body }) => {
-      const running = body.apps ? apps.list().filter(({ status }) => status !== 'stopped') : []
-      await Promise.all(running.map(({ app }) => apps.stopApp(app)))
+      const stopped = body.apps ? await apps.stopAll() : []
       stopping = true
       // The answer goes out first.
       setImmediate(() => void stop())
-      return { pid: process.pid, apps_stopped: running.map(({ app }) => app) }
+      return { pid: process.pid, apps_stopped: stopped }
     }),
     implement(daemonContract.openapi, openApi),
   ]

@@ -55,36 +55,18 @@ export interface Summaries {
  * for nodes that are away, with the time of their last word. A node speaks for itself only.
  */
 export function startSummaries(options: SummariesOptions): Summaries {
-  const { network, own, isMember, nameOf, clock, log, streamTimeoutMs = STREAM_TIMEOUT_MS } = options
+  const { network, own, isMember, nameOf, clock, streamTimeoutMs = STREAM_TIMEOUT_MS } = options
   const heard = new Map<string, { readonly atMs: number; readonly rows: readonly WireRow[] }>()
   const stopping = new AbortController()
   let settling: NodeJS.Timeout | undefined
 
   const isConnected = (peer: string): boolean => network.connections().some((connection) => connection.peer === peer)
-  const tellOnce = async (peer: string): Promise<void> => {
-    const stream = await network.open(peer, SUMMARY_PROTOCOL, { signal: AbortSignal.timeout(streamTimeoutMs) })
-    limitTime(stream, streamTimeoutMs)
-    await sendMessage(stream, { apps: own().slice(0, MAX_ROWS) })
-    stream.end()
-    stream.resume()
-  }
-  const tell = async (peer: string): Promise<void> => {
-    const backoff = new Backoff({ minMs: RETRY_MS, maxMs: RETRY_MS * 2 ** MAX_TRIES })
-    for (let tries = 0; tries < MAX_TRIES && isMember(peer) && isConnected(peer); tries++) {
-      try {
-        return await tellOnce(peer)
-      } catch (error) {
-        log.debug({ peer, err: error }, 'the summary did not reach a peer')
-      }
-      await sleep(backoff.next(), { signal: stopping.signal, clock })
-    }
-  }
-  const tellInBackground = (peer: string): void => {
+  const tell = (peer: string): void => {
     // Rejects only when it is stopped while it waits.
-    tell(peer).catch(() => undefined)
+    tellPeer(peer, { ...options, isConnected, streamTimeoutMs, signal: stopping.signal }).catch(() => undefined)
   }
   const tellAll = (): void => {
-    for (const { peer } of network.connections()) tellInBackground(peer)
+    for (const { peer } of network.connections()) tell(peer)
   }
   const changed = (): void => {
     clearTimeout(settling)
@@ -104,7 +86,7 @@ export function startSummaries(options: SummariesOptions): Summaries {
       },
       { maxStreamsPerPeer: MAX_STREAMS },
     ),
-    network.events.on('connected', ({ peer }) => tellInBackground(peer)),
+    network.events.on('connected', ({ peer }) => tell(peer)),
     network.events.on('disconnected', ({ peer }) => {
       const last = heard.get(peer)
       heard.delete(peer)
@@ -135,6 +117,31 @@ export function startSummaries(options: SummariesOptions): Summaries {
       stopping.abort()
       for (const stop of stops) stop()
     },
+  }
+}
+
+interface TellOptions extends SummariesOptions {
+  readonly isConnected: (peer: string) => boolean
+  readonly streamTimeoutMs: number
+  readonly signal: AbortSignal
+}
+
+/** Sends a peer our apps, with some tries while it is connected. Rejects with the signal's reason. */
+async function tellPeer(peer: string, options: TellOptions): Promise<void> {
+  const { network, own, isMember, isConnected, clock, log, streamTimeoutMs, signal } = options
+  const backoff = new Backoff({ minMs: RETRY_MS, maxMs: RETRY_MS * 2 ** MAX_TRIES })
+  for (let tries = 0; tries < MAX_TRIES && isMember(peer) && isConnected(peer); tries++) {
+    try {
+      const stream = await network.open(peer, SUMMARY_PROTOCOL, { signal: AbortSignal.timeout(streamTimeoutMs) })
+      limitTime(stream, streamTimeoutMs)
+      await sendMessage(stream, { apps: own().slice(0, MAX_ROWS) })
+      stream.end()
+      stream.resume()
+      return
+    } catch (error) {
+      log.debug({ peer, err: error }, 'the summary did not reach a peer')
+    }
+    await sleep(backoff.next(), { signal, clock })
   }
 }
 
