@@ -19,7 +19,7 @@ test('the starter app says goodbye and ends with 0 when its whole group is asked
 })
 
 async function stopAfterHello(folder: string): Promise<{ code: number | null; last: string | undefined }> {
-  const app = spawn('./run.sh', { cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const app = spawn(join(folder, 'run.sh'), { cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   const ended = once(app, 'close') as Promise<[number | null]>
   let said = ''
   for (const stream of [app.stdout, app.stderr]) {
