@@ -13,11 +13,11 @@ import { readLines } from './json-lines.ts'
 export interface ClientOptions {
   /** Opens a connection to the other side's door; fails as that door does. */
   readonly open: (signal: AbortSignal | undefined) => Promise<Duplex>
-  /** Headers of every request, such as the cookie's. */
-  readonly headers?: Record<string, string>
+  /** Headers of a request, such as the cookie's; asked anew for each. */
+  readonly headers?: () => Promise<Record<string, string>>
   /** Silence after which a stream counts as lost; two heartbeats and some air. Default 40 s. */
   readonly silenceMs?: number
-  /** How often a stream that has a cursor is taken up again after its connection was lost. Default 5. */
+  /** How often a stream that has a cursor is taken up again after its connection was lost. Default 8, some 25 s. */
   readonly resumeTries?: number
   /** Called by `close`. */
   readonly onClose?: () => void
@@ -47,6 +47,9 @@ export function createClient(options: ClientOptions): ApiClient {
   }
 }
 
+/** Failures of a stream that has begun which end by themselves: a link, the daemon or the far node comes back. */
+const PASSING = new Set(['connection_lost', 'daemon_not_running', 'node_unreachable', 'cookie_wrong'])
+
 interface Sending {
   readonly call: AnyCall
   readonly input: AnyInput
@@ -57,8 +60,9 @@ async function* resumingStream(options: ClientOptions, sending: Sending, silence
   const { call, signal } = sending
   const resumable = call.query !== undefined && 'cursor' in call.query.shape
   const backoff = new Backoff({ minMs: 250, maxMs: 4000 })
-  let tries = options.resumeTries ?? 5
+  let tries = options.resumeTries ?? 8
   let cursor: string | undefined
+  let begun = false
   for (;;) {
     const query = cursor === undefined ? sending.input.query : { ...sending.input.query, cursor }
     try {
@@ -66,17 +70,17 @@ async function* resumingStream(options: ClientOptions, sending: Sending, silence
         ...sending,
         input: { ...sending.input, ...(query === undefined ? {} : { query }) },
       })
+      begun = true
       for await (const event of eventsOf(response, call as StreamCall, silenceMs)) {
         cursor = (event as { cursor?: string }).cursor ?? cursor
-        tries = options.resumeTries ?? 5
+        tries = options.resumeTries ?? 8
         backoff.reset()
         yield event
       }
       return
     } catch (error) {
-      const lost =
-        error instanceof WarrenError && (error.code === 'connection_lost' || error.code === 'daemon_not_running')
-      if (!lost || !resumable || cursor === undefined || tries-- <= 0 || signal?.aborted) throw error
+      const passes = error instanceof WarrenError && PASSING.has(error.code)
+      if (!passes || !begun || !resumable || tries-- <= 0 || signal?.aborted) throw error
       await sleep(backoff.next(), { signal })
     }
   }
@@ -104,7 +108,11 @@ async function* eventsOf(response: IncomingMessage, call: StreamCall, silenceMs:
 async function send(options: ClientOptions, { call, input, signal }: Sending): Promise<IncomingMessage> {
   const connection = await options.open(signal)
   const body = call.body === undefined ? undefined : Buffer.from(JSON.stringify(input.body ?? {}))
-  const headers: Record<string, string | number> = { ...options.headers, connection: 'close', host: 'warren' }
+  const headers: Record<string, string | number> = {
+    ...(await options.headers?.()),
+    connection: 'close',
+    host: 'warren',
+  }
   if (body !== undefined) Object.assign(headers, { 'content-type': 'application/json', 'content-length': body.length })
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = httpRequest({

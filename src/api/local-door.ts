@@ -55,7 +55,6 @@ export interface LocalClientOptions {
 export async function connectLocal({ home, env, node }: LocalClientOptions): Promise<ApiClient> {
   const door = localDoorOf(home, env)
   await refuseForeignSocket(door)
-  const cookie = (await readFileBounded(door.cookie, 256))?.toString('utf8').trim() ?? ''
   const open = (): Promise<Socket> => openSocket(door.socket, home)
   const first = await open()
   let unused: Socket | undefined = first
@@ -67,10 +66,11 @@ export async function connectLocal({ home, env, node }: LocalClientOptions): Pro
       unused = undefined
       return socket
     },
-    headers: {
-      authorization: `Bearer ${cookie}`,
+    // Read for each request: a daemon that was started anew has another one.
+    headers: async () => ({
+      authorization: `Bearer ${(await readFileBounded(door.cookie, 256))?.toString('utf8').trim() ?? ''}`,
       ...(node === undefined ? {} : { 'warren-node': encodeURIComponent(node) }),
-    },
+    }),
     onClose: () => unused?.destroy(),
   })
 }

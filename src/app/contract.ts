@@ -69,12 +69,15 @@ export const logLineSchema = z.object({
   app: z.string(),
   stream: z.enum(['stdout', 'stderr']),
   line: z.string(),
+  /** A reader that was cut off goes on by it. */
+  cursor: z.string(),
 })
 /** A line of an app. */
 export type LogRow = z.output<typeof logLineSchema>
 
 const logQuery = z.object({
   follow: z.enum(['true', 'false']).default('false'),
+  cursor: z.string().max(40).optional(),
   tail: z.coerce.number().int().min(0).max(1_000_000).optional(),
   /** Milliseconds since 1970. */
   since: z.coerce.number().optional(),

@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { apiErrors } from '../api/index.ts'
 import { baseErrors } from '../base/errors.ts'
 import { setAside } from '../base/files.ts'
 import { mapLimited } from '../base/wait.ts'
@@ -213,9 +214,11 @@ class NodeApps implements Apps {
   async *logs({ instance: name, signal, ...options }: LogsRequest): AsyncGenerator<LogRow> {
     const instance = this.#get(name)
     const either = AbortSignal.any([signal, instance.closing, this.#stopping.signal])
-    for await (const { timeMs, stream, line } of readLog(instance.log, { ...options, signal: either })) {
-      yield { time: iso(timeMs), node: this.#deps.nodeName, app: name, stream, line }
+    for await (const { timeMs, stream, line, cursor } of readLog(instance.log, { ...options, signal: either })) {
+      yield { time: iso(timeMs), node: this.#deps.nodeName, app: name, stream, line, cursor }
     }
+    // No end for a follower: it goes on with the next daemon.
+    if (this.#stopping.signal.aborted && !signal.aborted) throw apiErrors.connection_lost('the daemon is stopping')
   }
 
   get #appsFolder(): string {

@@ -31,6 +31,7 @@ export function appRoutes(apps: Apps, { directory, summaries }: Fleet): Route[] 
         instance: params.app,
         follow: query.follow === 'true',
         tail: query.tail,
+        cursor: query.cursor,
         sinceMs: query.since,
         streams: query.stderr === 'true' ? ['stderr'] : ['stdout', 'stderr'],
         signal,

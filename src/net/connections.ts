@@ -209,7 +209,8 @@ export class ConnectionTable {
       entry.missedPings = 0
     } catch (error) {
       entry.missedPings += 1
-      if (entry.missedPings < maxMissed || !this.#entries.has(entry.connection.id)) return
+      if (!this.#entries.has(entry.connection.id)) return
+      if (entry.missedPings < maxMissed) return await this.#measure(entry, timeoutMs, maxMissed)
       this.#init.log.info({ peer: entry.peer, missed: entry.missedPings }, 'a peer no longer answers')
       this.#init.counters.add('net_connections_dead')
       entry.connection.abort(error as Error)

@@ -33,8 +33,11 @@ export const DIAL_TIMEOUT_MS = 15_000
 /** Time for one address of a dial, so that a dead one does not use up the time of the next. */
 export const ADDRESS_DIAL_TIMEOUT_MS = 5_000
 
-/** Round trips are measured this often; two misses end a connection, so that a vanished peer is noticed in 50 s. */
-export const PING_INTERVAL_MS = 20_000
+/**
+ * Round trips are measured this often. A miss is followed by another beat at once, and two end a connection, so that a
+ * vanished peer is noticed in 50 s.
+ */
+export const PING_INTERVAL_MS = 30_000
 export const PING_TIMEOUT_MS = 10_000
 export const MAX_MISSED_PINGS = 2
 /** The first answered request on a new connection, without which it does not count as connected. */

@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { writeHelloApp } from '../../src/lab/hello-app.ts'
 import { createWarren, type LabNode, type Warren } from './warren.ts'
@@ -48,6 +50,35 @@ const fetchText = (port: number) =>
       resolve(Buffer.concat(await response.toArray()).toString()),
     ).on('error', reject)
   })
+/** Follows the log of the counter and keeps its numbers. */
+function follow(...words: string[]) {
+  const child = warren.spawn(...words)
+  const numbers: number[] = []
+  const lines = createInterface({ input: child.stdout })
+  lines.on('line', (text) => {
+    // Ctrl-C is said, too, as the last line.
+    const { line } = JSON.parse(text) as { line?: string }
+    if (line !== undefined) numbers.push(Number(line.split(' ')[1]))
+  })
+  return {
+    numbers,
+    reached: (wanted: number) =>
+      new Promise<void>((resolve) => {
+        const look = (): void => {
+          if ((numbers.at(-1) ?? 0) < wanted) return
+          lines.off('line', look)
+          resolve()
+        }
+        lines.on('line', look)
+        look()
+      }),
+    async end() {
+      const closed = once(child, 'close')
+      child.kill('SIGINT')
+      await closed
+    },
+  }
+}
 const endOf = (lines: DeployLine[]) => lines.at(-1) as DeployEnd
 
 test('every node of a new lab sees every other, and the first one answers a user without a home', async () => {
@@ -163,6 +194,11 @@ test('a daemon that is killed leaves its apps and their logs whole, and the next
   await warren.must('deploy', counter, '--on', 'burrow-2', '--json')
   const pidOf = async () => (await rows()).find(({ app }) => app === 'counter')?.pid
   const pid = await pidOf()
+  // One through the daemon that dies, one through another.
+  const followers = [['--home', home(1)], []].map((words) =>
+    follow(...words, 'logs', 'counter', '-f', '-n', '1', '--json'),
+  )
+  await Promise.all(followers.map(({ reached }) => reached(1)))
   const status = (await warren.must('--home', home(1), 'status', '--json')).json<{ pid: number }>()
   process.kill(status.pid, 'SIGKILL')
   expect((await warren.run('--home', home(1), 'status')).err).toContain('daemon_not_running')
@@ -176,6 +212,11 @@ test('a daemon that is killed leaves its apps and their logs whole, and the next
   const logs = (await warren.must('--home', home(1), 'logs', 'counter', '--json')).lines<{ line: string }>()
   const numbers = logs.map(({ line }) => Number(line.split(' ')[1]))
   expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+  for (const { reached, end, numbers: seen } of followers) {
+    await reached((numbers.at(-1) as number) + 50)
+    await end()
+    expect(seen).toEqual(seen.map((_, index) => (seen[0] as number) + index))
+  }
   await warren.must('--home', home(1), 'app', 'remove', 'counter', '--purge')
 }, 60_000)
 

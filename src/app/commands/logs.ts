@@ -65,7 +65,7 @@ export const logsCommand = defineCommand({
     )
     const width = Math.max(...nodes.map((node) => node.length))
     const merged = options.follow ? inOrderOfArrival(sources) : inOrderOfTime(sources, ({ time }) => time)
-    for await (const row of merged)
+    for await (const { cursor: _cursor, ...row } of merged)
       yield { json: row, human: describe(row, { width, alone: nodes.length === 1, context }) }
     if (failed > 0) yield { exitCode: 6 } satisfies StreamLine
   },
@@ -93,7 +93,7 @@ async function* linesOf(
 }
 
 function describe(
-  row: LogRow,
+  row: Omit<LogRow, 'cursor'>,
   { width, alone, context }: { width: number; alone: boolean; context: CommandContext },
 ): string {
   const { style } = context

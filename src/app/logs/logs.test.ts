@@ -80,6 +80,26 @@ test('both streams come in the order of time, with the times at which they were 
   expect(await collect(log, { sinceMs: Date.now() + 60_000 })).toEqual([])
 })
 
+test('a reader that was cut off anywhere goes on by the cursor of its last line, also across a rotation', async () => {
+  const log = await openLog({ maxBytes: 1000 })
+  const start = Date.now() - 60_000
+  for (let index = 0; index < 40; index++) {
+    await writeAt(index % 3 === 0 ? 'stderr' : 'stdout', `line ${index}\n`, start + index * 10)
+    await log.observe()
+  }
+  const all = await collect(log)
+  expect(all).toHaveLength(40)
+  for (const [index, { cursor }] of all.entries()) {
+    expect(texts(await collect(log, { cursor, tail: 1 }))).toEqual(texts(all.slice(index + 1)))
+  }
+  for (let index = 0; index < 60; index++) write('stdout', `more ${index} ${'x'.repeat(20)}\n`)
+  await log.observe()
+  await log.stdout.rotate(async () => async () => undefined)
+  const rest = texts(await collect(log, { cursor: all[20]?.cursor }))
+  expect(rest).toHaveLength(19 + 60)
+  expect(await collect(log, { cursor: 'no cursor' })).toHaveLength(100)
+})
+
 test('tail counts lines over both streams and over rotated parts', async () => {
   const log = await openLog({ maxBytes: 1000 })
   for (let index = 0; index < 100; index++) write('stdout', `line ${index} ${'x'.repeat(20)}\n`)

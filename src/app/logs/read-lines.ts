@@ -4,6 +4,8 @@ import type { LogFile } from './log-file.ts'
 /** A line, or a piece of a very long one, with the offset of its first byte. */
 export interface LineAt {
   readonly offset: number
+  /** Where what follows it begins. */
+  readonly next: number
   readonly text: string
 }
 
@@ -29,7 +31,7 @@ export class LineReader {
       yield* this.#split(this.#rest.length === 0 ? data : Buffer.concat([this.#rest, data]))
     }
     if (flush && this.#rest.length > 0) {
-      const line = { offset: this.#offset - this.#rest.length, text: decode(this.#rest) }
+      const line = { offset: this.#offset - this.#rest.length, next: this.#offset, text: decode(this.#rest) }
       this.#rest = Buffer.alloc(0)
       yield line
     }
@@ -43,8 +45,9 @@ export class LineReader {
       const isLong = (newline < 0 ? bytes.length : newline) - start > MAX_LINE_BYTES
       if (newline < 0 && !isLong) break
       const end = isLong ? start + MAX_LINE_BYTES : newline
-      yield { offset: first + start, text: decode(bytes.subarray(start, end)) }
-      start = isLong ? end : end + 1
+      const next = isLong ? end : end + 1
+      yield { offset: first + start, next: first + next, text: decode(bytes.subarray(start, end)) }
+      start = next
     }
     this.#rest = bytes.subarray(start)
   }

@@ -17,7 +17,7 @@ export async function* followLogs(
   }
   try {
     const streams = await Promise.all(nodes.map(open))
-    for await (const row of inOrderOfArrival(streams)) {
+    for await (const { cursor: _cursor, ...row } of inOrderOfArrival(streams)) {
       const name = context.style.dim(`${printable(row.node).padEnd(width)} │`)
       yield { json: row, human: `${name} ${printable(row.line)}` }
     }
