@@ -1,5 +1,8 @@
+import { join } from 'node:path'
+import { pathExists } from '../../base/files.ts'
 import { defineCommand } from '../../command/index.ts'
 import { runDemo, stepText } from '../index.ts'
+import { firstLabHome } from '../lab-file.ts'
 
 export const demoCommand = defineCommand({
   name: 'demo',
@@ -14,7 +17,10 @@ export const demoCommand = defineCommand({
       context.progress.clear()
       yield { json: { step: step.step, ms: Math.round(step.ms), ...step.details }, human: stepText(step) }
     }
-    context.say('  All of it is still running. Try:  ./warren nodes   ./warren logs hello -f   ./warren lab down')
+    // With a node of one's own in that home, commands go to it unless they name another.
+    const own = await pathExists(join(context.home, 'keys', 'node.key'))
+    const to = own ? `./warren --home ${(await firstLabHome(context.home)) ?? ''}` : './warren'
+    context.say(`  All of it is still running. Try:  ${to} nodes   ${to} logs hello -f   ./warren lab down`)
     yield { exitCode: 0 }
   },
 })
