@@ -163,4 +163,6 @@ test('stopping all stops every app, and what a damaged instance left running', a
   expect(await processesOf(node.home, 'other')).toEqual([])
   expect(await processesOf(node.home, 'hello')).toEqual([])
   expect(await node.apps.stopAll()).toEqual([])
+  // Its run folder goes, and with it the group that the run was in.
+  expect(await readdir(join(node.home, 'run', 'keepers', 'other'))).toEqual([])
 })

@@ -25,7 +25,7 @@ export async function endStrays({ folder, known, graceMs, clock }: StrayOptions)
       await run.signal('SIGTERM')
       if (!(await run.gone(graceMs))) await run.killAll()
       await run.refresh()
-      run.unwatch()
+      await run.discard()
     }
     if (runs.length > 0) ended.push(name)
   }
