@@ -230,6 +230,18 @@ test('a command is sent on to another node, which answers as itself', async () =
   expect(refused.json()).toMatchObject({ error: { code: 'role_required', hint: expect.stringContaining('burrow-1') } })
 })
 
+test('every call goes through another node as well: nodes, list, logs and a deploy', async () => {
+  const through = async (...words: string[]) => await warren.must('--node', 'burrow-2', ...words, '--json')
+  const seen = (await through('nodes')).json<{ name: string; state: string }[]>()
+  expect(seen.map(({ name, state }) => `${name} ${state}`)).toEqual(['burrow-1 up', 'burrow-2 self', 'burrow-3 up'])
+  expect((await through('list')).json<Row[]>().map(({ node }) => node)).toEqual(nodes.map(({ name }) => name))
+  const logs = (await through('logs', 'hello', '--tail', '1')).lines<{ node: string }>()
+  expect(logs.map(({ node }) => node).toSorted()).toEqual(nodes.map(({ name }) => name))
+  const lines = (await through('deploy', await hello('2.0.0'), '--all', '--as', 'through')).lines<DeployLine>()
+  expect(endOf(lines)).toMatchObject({ ok: true, results: [{ ok: true }, { ok: true }, { ok: true }] })
+  await warren.must('app', 'remove', 'through', '--all', '--purge')
+}, 60_000)
+
 test('a member may not deploy to others, and says who may', async () => {
   const { file } = (await warren.must('--home', home(0), 'pack', await hello('1.0.0'), '--json')).json<{
     file: string
