@@ -9,6 +9,7 @@ import {
   addNode,
   createNetworkKey,
   createSigner,
+  foldersOf,
   foundNetwork,
   KEY_FILES,
   peerIdOf,
@@ -138,10 +139,6 @@ async function copyMembership(from: string, to: string, source: Roster): Promise
   await createNetworkKey(join(foldersOf(to).keysFolder, KEY_FILES.network), toHex(key))
   const roster = await Roster.create({ folder: foldersOf(to).rosterFolder, genesis: source.genesis })
   await roster.merge(source.entriesAfter([]))
-}
-
-function foldersOf(home: string): { keysFolder: string; rosterFolder: string } {
-  return { keysFolder: join(home, 'keys'), rosterFolder: join(home, 'roster') }
 }
 
 type PlannedNode = LabFile['nodes'][number]

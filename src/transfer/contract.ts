@@ -65,3 +65,15 @@ export const transferContract = {
     response: z.object({ removed: z.literal(true) }),
   }),
 }
+
+/** The body of an upload: the length of the signature envelope (0 where there is none), the envelope, the archive. */
+export async function* frameUpload(
+  signature: Uint8Array | undefined,
+  archive: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const length = new Uint8Array(4)
+  new DataView(length.buffer).setUint32(0, signature?.length ?? 0)
+  yield length
+  if (signature !== undefined) yield signature
+  yield* archive
+}

@@ -1,13 +1,19 @@
+import { createReadStream } from 'node:fs'
 import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Route } from '../api/contract.ts'
-import { packageUpload } from './commands/index.ts'
-import { transferContract } from './contract.ts'
+import { readFileBounded } from '../base/files.ts'
+import { frameUpload, transferContract } from './contract.ts'
 import { makePackage, openHome, temporaryFolder } from './fixtures/nodes.ts'
 import { type Transfer, transferRoutes } from './index.ts'
 import { receiveUpload } from './receive-upload.ts'
+
+async function* packageUpload(file: string, signatureFile: string | undefined) {
+  const signature = signatureFile === undefined ? undefined : await readFileBounded(signatureFile, 64 * 1024)
+  yield* frameUpload(signature, createReadStream(file))
+}
 
 let folder: string
 let transfer: Transfer

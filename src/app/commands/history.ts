@@ -1,6 +1,6 @@
 import { defineCommand, printable } from '../../command/index.ts'
 import { appContract } from '../contract.ts'
-import { nodesOf, onEach, targetOptions } from './targets.ts'
+import { nodesOf, onEach, rowsOf, targetOptions } from './targets.ts'
 
 export const historyCommand = defineCommand({
   name: 'app history',
@@ -14,12 +14,7 @@ export const historyCommand = defineCommand({
     const outcomes = await onEach(context, nodes, (client) =>
       client.call(appContract.history, { params: { app: args.app } }, { signal: context.signal }),
     )
-    const rows = outcomes
-      .flatMap((outcome) => {
-        if ('error' in outcome) throw outcome.error
-        return outcome.value.map((entry) => ({ node: outcome.node, ...entry }))
-      })
-      .sort((a, b) => b.time.localeCompare(a.time))
+    const rows = rowsOf(outcomes).sort((a, b) => b.time.localeCompare(a.time))
     return {
       json: rows,
       human: {

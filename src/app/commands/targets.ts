@@ -87,3 +87,11 @@ export function resultOf<T extends object>(outcomes: readonly Outcome<T>[], tell
   )
   return { json, human, exitCode: outcomes.some((outcome) => 'error' in outcome) ? 1 : 0 }
 }
+
+/** One list of what all nodes answered, each row with its node. The first failure fails it. */
+export function rowsOf<T extends object>(outcomes: readonly Outcome<readonly T[]>[]): ({ node: string } & T)[] {
+  return outcomes.flatMap((outcome) => {
+    if ('error' in outcome) throw outcome.error
+    return outcome.value.map((row) => ({ node: outcome.node, ...row }))
+  })
+}

@@ -1,6 +1,6 @@
 import { defineCommand, printable } from '../../command/index.ts'
 import { appContract } from '../contract.ts'
-import { nodesOf, onEach, targetOptions } from './targets.ts'
+import { nodesOf, onEach, rowsOf, targetOptions } from './targets.ts'
 
 export const versionsCommand = defineCommand({
   name: 'app versions',
@@ -14,10 +14,7 @@ export const versionsCommand = defineCommand({
     const outcomes = await onEach(context, nodes, (client) =>
       client.call(appContract.versions, { params: { app: args.app } }, { signal: context.signal }),
     )
-    const rows = outcomes.flatMap((outcome) => {
-      if ('error' in outcome) throw outcome.error
-      return outcome.value.map((version) => ({ node: outcome.node, ...version }))
-    })
+    const rows = rowsOf(outcomes)
     return {
       json: rows,
       human: {

@@ -1,9 +1,8 @@
 import { createReadStream } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { formatBytes } from '../../base/bytes.ts'
-import { WarrenError } from '../../base/errors.ts'
 import { type CommandContext, defineCommand } from '../../command/index.ts'
-import { createPackageTrust, fingerprintOf, Roster } from '../../identity/index.ts'
+import { createPackageTrust, fingerprintOf, foldersOf, readHomeRoster } from '../../identity/index.ts'
 import { checkArchive, type PackageHeader } from '../import.ts'
 import { signatureFileOf } from '../pack.ts'
 import { readSignature } from '../signature.ts'
@@ -30,8 +29,8 @@ export const verifyCommand = defineCommand({
     const { name, version } = header.record
     const home = await context.nodeHome()
     const trust = createPackageTrust({
-      trustedFolder: join(home, 'keys', 'trusted'),
-      roster: await openRoster(join(home, 'roster')),
+      trustedFolder: foldersOf(home).trustedFolder,
+      roster: await readHomeRoster(home),
       settings: { requireSigned: true },
     })
     const { warnings } = await trust.keys()
@@ -76,15 +75,5 @@ async function readShowingProgress(file: string, context: CommandContext): Promi
     })
   } finally {
     context.progress.clear()
-  }
-}
-
-/** The roster of the home as it is on disk; a home that is in no network has only its folder of keys. */
-async function openRoster(folder: string): Promise<Roster | undefined> {
-  try {
-    return await Roster.open({ folder, readOnly: true })
-  } catch (error) {
-    if (error instanceof WarrenError && error.code === 'roster_missing') return undefined
-    throw error
   }
 }

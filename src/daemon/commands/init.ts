@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathExists, writeFileAtomic } from '../../base/files.ts'
 import { defineCommand, list, text } from '../../command/index.ts'
 import { writeCommentedConfig } from '../../config/index.ts'
-import { fingerprintOf, foundNetwork } from '../../identity/index.ts'
+import { fingerprintOf, foldersOf, foundNetwork } from '../../identity/index.ts'
 import { daemonErrors } from '../errors.ts'
 
 export const initCommand = defineCommand({
@@ -29,8 +29,7 @@ export const initCommand = defineCommand({
     }
     const name = options.name ?? nameOfMachine()
     const network = await foundNetwork({
-      keysFolder: join(home, 'keys'),
-      rosterFolder: join(home, 'roster'),
+      ...foldersOf(home),
       name,
       labels: parseLabels(options.label),
     })

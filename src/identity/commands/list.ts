@@ -1,9 +1,7 @@
-import { WarrenError } from '../../base/errors.ts'
 import { defineCommand } from '../../command/index.ts'
 import { fingerprintOf } from '../ed25519.ts'
-import { foldersOf } from '../home-folders.ts'
+import { foldersOf, readHomeRoster } from '../home-folders.ts'
 import { createPackageTrust } from '../package-trust.ts'
-import { Roster } from '../roster/roster.ts'
 
 /** `warren key list` */
 export const listCommand = defineCommand({
@@ -12,8 +10,9 @@ export const listCommand = defineCommand({
   description: 'Keys come from the network (its roster) and from the .pub files in keys/trusted of this home.',
   examples: [{ does: 'show the keys that count here', words: 'key list' }],
   run: async ({ context }) => {
-    const { trustedFolder, rosterFolder } = foldersOf(await context.nodeHome())
-    const roster = await openRoster(rosterFolder)
+    const home = await context.nodeHome()
+    const { trustedFolder } = foldersOf(home)
+    const roster = await readHomeRoster(home)
     const trust = createPackageTrust({ trustedFolder, roster, settings: { requireSigned: true } })
     const { keys, warnings } = await trust.keys()
     for (const warning of warnings) context.say(`warning  ${warning}`)
@@ -32,13 +31,3 @@ export const listCommand = defineCommand({
     }
   },
 })
-
-/** The roster of the home as it is on disk; a home without one has only its folder. */
-async function openRoster(folder: string): Promise<Roster | undefined> {
-  try {
-    return await Roster.open({ folder, readOnly: true })
-  } catch (error) {
-    if (error instanceof WarrenError && error.code === 'roster_missing') return undefined
-    throw error
-  }
-}

@@ -6,12 +6,14 @@ import type { ApiClient } from '../../api/contract.ts'
 import { formatBytes } from '../../base/bytes.ts'
 import { baseErrors } from '../../base/errors.ts'
 import { pathExists, readFileBounded } from '../../base/files.ts'
-import type { CommandContext } from '../../command/index.ts'
+import { type CommandContext, describeTransfer } from '../../command/index.ts'
 
 /** Longest signature envelope that is sent: a record and some signatures. */
 const MAX_SIGNATURE_BYTES = 64 * 1024
 /** Read from the disk at a time. */
 const UPLOAD_PIECE_BYTES = 256 * 1024
+/** Often enough to look live. */
+const PROGRESS_INTERVAL_MS = 200
 
 /** A package on this machine's disk, ready to be uploaded. */
 export interface PackageFile {
@@ -55,22 +57,34 @@ export async function uploadPackage(
   found: PackageFile,
   context: CommandContext,
 ): Promise<{ warnings: readonly string[] }> {
-  const { transferContract } = await import('../../transfer/contract.ts')
-  const upload = uploadBody(found)
-  return client.call(transferContract.upload, { upload }, { signal: context.signal })
+  const { frameUpload, transferContract } = await import('../../transfer/contract.ts')
+  const signature =
+    found.signatureFile === undefined ? undefined : await readFileBounded(found.signatureFile, MAX_SIGNATURE_BYTES)
+  try {
+    const upload = frameUpload(signature, readWithProgress(found, context))
+    return await client.call(transferContract.upload, { upload }, { signal: context.signal })
+  } finally {
+    context.progress.clear()
+  }
 }
 
-/** The request's body as the contract says: length of the signature, signature, archive. */
-async function* uploadBody({ file, signatureFile }: PackageFile): AsyncGenerator<Uint8Array> {
-  const signature = signatureFile === undefined ? Buffer.alloc(0) : await readSignatureFile(signatureFile)
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(signature.length)
-  yield Buffer.concat([length, signature])
-  yield* createReadStream(file, { highWaterMark: UPLOAD_PIECE_BYTES })
-}
-
-async function readSignatureFile(path: string): Promise<Buffer> {
-  return (await readFileBounded(path, MAX_SIGNATURE_BYTES)) ?? Buffer.alloc(0)
+/** The bytes of the archive, shown as they go. */
+async function* readWithProgress(
+  { file, name, version }: PackageFile,
+  context: CommandContext,
+): AsyncGenerator<Uint8Array> {
+  const { size } = await stat(file)
+  const startedMs = performance.now()
+  let shownMs = startedMs
+  let sent = 0
+  for await (const part of createReadStream(file, { highWaterMark: UPLOAD_PIECE_BYTES }) as AsyncIterable<Uint8Array>) {
+    yield part
+    sent += part.length
+    const nowMs = performance.now()
+    if (nowMs - shownMs < PROGRESS_INTERVAL_MS) continue
+    shownMs = nowMs
+    context.progress.show([`upload   ${name} ${version}  ${describeTransfer(sent, size, nowMs - startedMs)}`])
+  }
 }
 
 async function readArchive(file: string): Promise<PackageFile> {

@@ -1,7 +1,5 @@
 import type { CommandEntry } from '../../command/index.ts'
 
-export { packageUpload } from '../upload.ts'
-
 /** Verbs on the packages stored on a node. */
 export const transferCommands: readonly CommandEntry[] = [
   {
