@@ -1,7 +1,11 @@
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -76,6 +80,20 @@ async function serve(routes: Route[], caller: Caller = local, heartbeatMs = 15_0
   })
   const open = () => connect(port, '127.0.0.1')
   return { open, client: createClient({ open: async () => open(), silenceMs: 2000 }) }
+}
+/** As `serve`, on a Unix socket, where a close reaches the other side at once. */
+async function serveUnix(routes: Route[]) {
+  const folder = await mkdtemp(join(tmpdir(), 'warren-api-'))
+  const router = createRouter({ routes, log: silentLogger })
+  const server = createServer((request, response) => void router.handle(request, response, local))
+  server.listen(join(folder, 's'))
+  await once(server, 'listening')
+  cleanups.push(async () => {
+    server.closeAllConnections()
+    server.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  return { client: createClient({ open: async () => connect(join(folder, 's')), silenceMs: 2000 }) }
 }
 const greetRoute = implement(contract.greet, ({ params, query, body }) => ({
   text: `${body.word} ${params.name}${query.loud ? '!' : ''}`,
@@ -236,6 +254,25 @@ test('an upload arrives whole, and one over the limit is refused', async () => {
   await expect(client.call(contract.upload, { upload: chunks(11) })).rejects.toMatchObject({
     code: 'request_too_large',
   })
+})
+
+test('an upload that is refused in its middle ends with the reason, not with a lost connection', async () => {
+  const { client } = await serveUnix([
+    implement(contract.upload, async ({ upload }) => {
+      for await (const _part of upload) throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
+      return { bytes: 0 }
+    }),
+  ])
+  const endless = async function* (bytes: number) {
+    for (;;) {
+      yield Buffer.alloc(bytes)
+      await setImmediate()
+    }
+  }
+  for (let round = 0; round < 50; round++) {
+    const upload = endless(round % 2 === 0 ? 10 : 100_000)
+    await expect(client.call(contract.upload, { upload })).rejects.toMatchObject({ code: 'disk_full' })
+  }
 })
 
 test('one peer that asks without a pause is slowed, another is not', async () => {

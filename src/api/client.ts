@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http'
+import { once } from 'node:events'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { request as httpRequest } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { z } from 'zod'
 import { Backoff } from '../base/backoff.ts'
 import { WarrenError } from '../base/errors.ts'
@@ -122,16 +122,32 @@ async function send(options: ClientOptions, { call, input, signal }: Sending): P
       createConnection: () => connection,
       ...(signal === undefined ? {} : { signal }),
     })
+    const fail = (error: unknown): void => reject(signal?.aborted ? signal.reason : asLost(error))
     request.once('response', resolve)
-    request.once('error', (error) => reject(signal?.aborted ? signal.reason : asLost(error)))
-    if (call.upload !== undefined && input.upload !== undefined) {
-      // A refusal arrives as a response while the upload still runs: its own error then says nothing new.
-      pipeline(input.upload, request).catch((error) => reject(signal?.aborted ? signal.reason : asLost(error)))
-    } else request.end(body)
+    request.on('error', fail)
+    if (call.upload !== undefined && input.upload !== undefined) pump(input.upload, request).catch(fail)
+    else request.end(body)
   })
   if (response.statusCode === 200) return response
   const answer = (await readJson(response)) as { error?: WireError }
   throw fromWire(answer.error, response.statusCode ?? 500)
+}
+
+/** Sends the body until it is over or an answer comes: a refusal in the middle makes the rest pointless. */
+async function pump(upload: AsyncIterable<Uint8Array>, request: ClientRequest): Promise<void> {
+  const answered = new AbortController()
+  request.once('response', () => answered.abort())
+  request.once('close', () => answered.abort())
+  try {
+    for await (const part of upload) {
+      if (answered.signal.aborted) break
+      if (!request.write(part)) await once(request, 'drain', { signal: answered.signal }).catch(() => undefined)
+    }
+  } catch (error) {
+    request.destroy()
+    throw error
+  }
+  request.end()
 }
 
 function pathOf(call: AnyCall, input: AnyInput): string {

@@ -14,6 +14,7 @@
  */
 export { type ClientOptions, createClient } from './client.ts'
 export * from './contract.ts'
+export { endAnswer } from './end-answer.ts'
 export { apiErrors } from './errors.ts'
 export { connectLocal, folderFault, type LocalDoor, localDoorOf } from './local-door.ts'
 export { openApiOf } from './openapi.ts'

@@ -23,7 +23,8 @@ export async function* uploadOf(request: IncomingMessage, maxBytes: number): Asy
   if (announced > maxBytes) throw tooLarge(announced, maxBytes)
   let received = 0
   try {
-    for await (const part of request as AsyncIterable<Uint8Array>) {
+    // Leaving the loop must not close the socket: the reason has yet to be said on it.
+    for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
       received += part.byteLength
       if (received > maxBytes) throw tooLarge(received, maxBytes)
       yield part

@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import { toWarrenError, type WarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { type AnyCall, type Caller, type HandlerInput, ROLES, type Route, roleIncludes } from './contract.ts'
+import { endAnswer } from './end-answer.ts'
 import { apiErrors } from './errors.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { readJsonBody, uploadOf } from './request-body.ts'
@@ -85,7 +86,8 @@ function writeJson(response: ServerResponse, status: number, value: unknown): vo
   if (response.destroyed) return
   const body = Buffer.from(`${JSON.stringify(value)}\n`)
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length })
-  response.end(body)
+  response.write(body)
+  endAnswer(response)
 }
 
 function authorize(call: AnyCall, caller: Caller, whomToAsk?: () => string): void {

@@ -1,6 +1,6 @@
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { apiErrors, writeError } from '../../api/index.ts'
+import { apiErrors, endAnswer, writeError } from '../../api/index.ts'
 import { toWarrenError } from '../../base/errors.ts'
 import type { Network } from '../../net/index.ts'
 import type { Directory } from '../directory.ts'
@@ -42,19 +42,21 @@ export function createForwarder({ network, directory }: { network: Network; dire
         createConnection: () => stream,
       })
       response.once('close', () => passed.destroy())
-      const sending = pipeline(request, passed)
+      request.pipe(passed)
       const answered = await new Promise<IncomingMessage>((resolve, reject) => {
         passed.once('response', resolve)
         // Also where it ends in order but without an answer, as after one that switches protocols.
         const fail = (cause?: unknown): void =>
           reject(memberErrors.node_unreachable(`${name} gave no answer`, { cause, hint: 'Try again.' }))
-        sending.catch(fail)
         passed.on('error', fail)
         passed.once('close', () => fail())
       })
+      // One that has answered may stop to listen; what the caller still sends is then dropped.
+      passed.once('close', () => request.unpipe(passed).resume())
       response.writeHead(answered.statusCode ?? 502, answered.headers)
       response.flushHeaders()
-      await pipeline(answered, response)
+      await pipeline(answered, response, { end: false })
+      endAnswer(response)
     } catch (error) {
       writeError(response, toWarrenError(error))
     }
