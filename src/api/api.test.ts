@@ -62,7 +62,7 @@ const contract = {
     response: z.object({}),
   }),
 }
-const local: Caller = { door: 'local', id: 'me', role: 'admin' }
+const local: Caller = { door: 'local', id: 'me', rights: { role: 'admin', grants: [] } }
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup()
@@ -123,7 +123,7 @@ test('a body that breaks the contract is refused with the place of the fault', a
 })
 
 test('a caller without the role is refused with the role it needs and whom to ask', async () => {
-  const { client } = await serve([greetRoute], { door: 'peer', id: 'p1', role: 'viewer' })
+  const { client } = await serve([greetRoute], { door: 'peer', id: 'p1', rights: { role: 'viewer', grants: [] } })
   const refused = client.call(contract.greet, { params: { name: 'x' }, body: { word: 'hi' } })
   await expect(refused).rejects.toMatchObject({
     code: 'role_required',
@@ -134,7 +134,11 @@ test('a caller without the role is refused with the role it needs and whom to as
 })
 
 test('a call of the own socket is refused to a peer, even to an admin', async () => {
-  const { client } = await serve([implement(contract.secret, () => ({}))], { door: 'peer', id: 'p1', role: 'admin' })
+  const { client } = await serve([implement(contract.secret, () => ({}))], {
+    door: 'peer',
+    id: 'p1',
+    rights: { role: 'admin', grants: [] },
+  })
   await expect(client.call(contract.secret, {})).rejects.toMatchObject({ code: 'local_only' })
 })
 

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import type { Rights, Subject } from './rights.ts'
 
 /** Roles in the order of what they may do (MECHANISMS "Roster"); each includes the ones before it. */
 export const ROLES = ['relay', 'member', 'viewer', 'operator', 'admin'] as const
@@ -20,6 +21,13 @@ interface CallBase {
   readonly summary: string
   /** Only the daemon's own socket may call it, for instance because it signs with the node's key. */
   readonly localOnly?: boolean
+  /**
+   * What it acts on, for callers whose right is narrowed to some apps; default: the app in its path. Without either a
+   * narrowed right never opens the call. Must not throw, whatever the body says.
+   */
+  readonly subject?: (input: SubjectInput) => Subject
+  /** Its handler gives a caller only what `caller.rights` cover, so that any narrowed right to its role opens it. */
+  readonly filtered?: boolean
   readonly params?: z.ZodObject
   /** Query values arrive as text: use `z.coerce` or `queryFlag` for anything else. */
   readonly query?: z.ZodObject
@@ -29,6 +37,13 @@ interface CallBase {
   readonly upload?: { readonly maxBytes: number }
   /** Longest JSON body. Default 1 MiB (NET-12). */
   readonly maxBodyBytes?: number
+}
+
+/** What `subject` is told: parsed by the call's own schemas, whose output types it knows. */
+export interface SubjectInput {
+  readonly params: unknown
+  readonly query: unknown
+  readonly body: unknown
 }
 
 /** A call: a request and one JSON answer. */
@@ -76,7 +91,7 @@ export interface Caller {
   readonly door: 'local' | 'peer'
   /** The peer's id; for the local door the node's own. */
   readonly id: string
-  readonly role: Role
+  readonly rights: Rights
 }
 
 /** What a handler gives back. */

@@ -1,21 +1,28 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
+import { type Clock, systemClock } from '../base/clock.ts'
+import type { TellDecision } from '../base/decisions.ts'
 import { toWarrenError, type WarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
-import { type AnyCall, type Caller, type HandlerInput, ROLES, type Route, roleIncludes } from './contract.ts'
+import { authorize } from './authorize.ts'
+import type { AnyCall, Caller, HandlerInput, Route } from './contract.ts'
 import { endAnswer } from './end-answer.ts'
 import { apiErrors } from './errors.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { readJsonBody, uploadOf } from './request-body.ts'
 import { writeStream } from './stream-writer.ts'
+import { createCallTeller, type ToldCall } from './tell-calls.ts'
 
 export interface RouterOptions {
   readonly routes: readonly Route[]
   readonly log: Logger
   /** Whom a caller without the right role may ask, for the message of `role_required`. */
   readonly whomToAsk?: () => string
+  /** Hears every refusal, every call that changes something and how it failed, and seldom a read by a peer. */
+  readonly tell?: TellDecision
   /** Time between the heartbeats of a stream. Default 15 s. */
   readonly heartbeatMs?: number
+  readonly clock?: Clock
 }
 
 /** Answers requests by the contract. */
@@ -25,22 +32,45 @@ export interface Router {
   readonly routes: readonly Route[]
 }
 
+/** What the router refuses before a call begins. */
+const REFUSALS = new Set(['role_required', 'local_only', 'rate_limited'])
+
 /**
- * The router behind every door. It finds the call, checks the caller's role (in this one place, before anything of the
- * request is read), parses params, query and body by the contract, and writes the answer or the error.
+ * The router behind every door. It finds the call, checks the caller's rights (in this one place, and before anything of
+ * the request is read, unless a narrowed right may cover an app that the body names), parses params, query and body by
+ * the contract, and writes the answer or the error.
  */
 export function createRouter(options: RouterOptions): Router {
-  const matchers = options.routes.map((route) => ({ route, match: pathMatcher(route.call.path) }))
-  const rateLimit = createRateLimit()
-  const heartbeatMs = options.heartbeatMs ?? 15_000
+  const { log, whomToAsk, tell, heartbeatMs = 15_000, clock = systemClock } = options
+  const find = createFinder(options.routes)
+  const rateLimit = createRateLimit(clock)
+  const teller = createCallTeller({ tell, clock })
 
-  const find = (method: string, pathname: string): { route: Route; params: Record<string, string> } => {
-    for (const { route, match } of matchers) {
-      if (route.call.method !== method) continue
-      const params = match(pathname)
-      if (params !== undefined) return { route, params }
+  const answer = async (exchange: Exchange, told: ToldCall): Promise<'allowed' | WarrenError> => {
+    const { request, response, caller, url, signal } = exchange
+    let allowed = false
+    try {
+      if (caller.door === 'peer') rateLimit(caller.id)
+      const { route, params } = find(told.method, url.pathname)
+      const requireSubject = authorize(route.call, { caller, params, whomToAsk })
+      const input = await readInput(route.call, { ...exchange, params })
+      requireSubject(input)
+      teller.allowed(told, route.call.path)
+      allowed = true
+      const output = route.handle(input)
+      if (route.call.kind === 'call') writeJson(response, 200, (await output) ?? null)
+      else {
+        const error = await writeStream(response, output as AsyncIterable<unknown>, { signal, heartbeatMs })
+        if (error !== undefined) teller.failed(told, error)
+      }
+      return 'allowed'
+    } catch (thrown) {
+      const error = toWarrenError(thrown)
+      if (allowed) teller.failed(told, error)
+      else if (REFUSALS.has(error.code)) teller.refused(told, error)
+      if (error.status === 500) log.error({ err: error.cause ?? error, path: request.url }, error.message)
+      return error
     }
-    throw apiErrors.call_not_found(`no call ${method} ${pathname}`, { hint: 'Compare the releases: warren status' })
   }
 
   return {
@@ -49,25 +79,43 @@ export function createRouter(options: RouterOptions): Router {
       const cancelled = new AbortController()
       const onClose = (): void => cancelled.abort(apiErrors.connection_lost('the caller left'))
       response.once('close', onClose)
-      try {
-        if (caller.door === 'peer') rateLimit(caller.id)
-        const url = URL.parse(request.url ?? '/', 'http://warren')
-        if (url === null) throw apiErrors.call_not_found(`no call ${request.method} ${request.url}`)
-        const { route, params } = find(request.method ?? 'GET', url.pathname)
-        authorize(route.call, caller, options.whomToAsk)
-        const input = await readInput(route.call, { request, url, params, caller, signal: cancelled.signal })
-        const output = route.handle(input)
-        if (route.call.kind === 'call') writeJson(response, 200, (await output) ?? null)
-        else await writeStream(response, output as AsyncIterable<unknown>, { signal: cancelled.signal, heartbeatMs })
-      } catch (thrown) {
-        const error = toWarrenError(thrown)
-        if (error.status === 500) options.log.error({ err: error.cause ?? error, path: request.url }, error.message)
-        writeError(response, error)
-      } finally {
-        response.off('close', onClose)
-        if (!request.readableEnded) request.resume()
-      }
+      const { method = 'GET' } = request
+      const url = URL.parse(request.url ?? '/', 'http://warren')
+      const result =
+        url === null
+          ? apiErrors.call_not_found(`no call ${method} ${request.url}`)
+          : await answer(
+              { request, response, caller, url, signal: cancelled.signal },
+              { caller, method, path: url.pathname },
+            )
+      if (result !== 'allowed') writeError(response, result)
+      response.off('close', onClose)
+      if (!request.readableEnded) request.resume()
     },
+  }
+}
+
+/** A request on its way to a handler. */
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly caller: Caller
+  readonly url: URL
+  readonly signal: AbortSignal
+}
+
+/** Finds the route of a method and path, with the decoded parameters. Fails with `call_not_found`. */
+function createFinder(
+  routes: readonly Route[],
+): (method: string, pathname: string) => { route: Route; params: Record<string, string> } {
+  const matchers = routes.map((route) => ({ route, match: pathMatcher(route.call.path) }))
+  return (method, pathname) => {
+    for (const { route, match } of matchers) {
+      if (route.call.method !== method) continue
+      const params = match(pathname)
+      if (params !== undefined) return { route, params }
+    }
+    throw apiErrors.call_not_found(`no call ${method} ${pathname}`, { hint: 'Compare the releases: warren status' })
   }
 }
 
@@ -90,31 +138,10 @@ function writeJson(response: ServerResponse, status: number, value: unknown): vo
   endAnswer(response)
 }
 
-function authorize(call: AnyCall, caller: Caller, whomToAsk?: () => string): void {
-  const name = `${call.method} ${call.path}`
-  if (call.localOnly === true && caller.door !== 'local') {
-    throw apiErrors.local_only(`${name} is answered on this node's own socket only`)
-  }
-  if (roleIncludes(caller.role, call.role)) return
-  const ask = whomToAsk?.()
-  throw apiErrors.role_required(`${name} needs the role ${call.role}; ${caller.id} has the role ${caller.role}`, {
-    hint:
-      ask === undefined || ask === ''
-        ? `Ask an admin of this network for the role ${call.role}.`
-        : `Ask an admin for the role ${call.role}: ${ask}`,
-    details: { needed: call.role, has: caller.role, roles: ROLES },
-  })
-}
-
-interface InputSource {
-  readonly request: IncomingMessage
-  readonly url: URL
-  readonly params: Record<string, string>
-  readonly caller: Caller
-  readonly signal: AbortSignal
-}
-
-async function readInput(call: AnyCall, source: InputSource): Promise<HandlerInput<AnyCall>> {
+async function readInput(
+  call: AnyCall,
+  source: Exchange & { params: Record<string, string> },
+): Promise<HandlerInput<AnyCall>> {
   const { request, url, caller, signal } = source
   const params = parsePart('path', call.params, source.params)
   const query = parsePart('query', call.query, queryOf(url))

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { toWarrenError } from '../base/errors.ts'
+import { toWarrenError, type WarrenError } from '../base/errors.ts'
 
 /** A line of a stream on the wire. */
 export type StreamLineMessage =
@@ -11,13 +11,14 @@ export type StreamLineMessage =
 
 /**
  * Writes events as JSON lines as fast as the reader takes them, with heartbeats between, and an end or an error as the
- * last line. Stops pulling, and closes the iterator, when the signal fires.
+ * last line. Stops pulling, and closes the iterator, when the signal fires. Gives the error that it ended with, if any;
+ * fails, with nothing written, where the first event does.
  */
 export async function writeStream(
   response: ServerResponse,
   events: AsyncIterable<unknown>,
   { signal, heartbeatMs }: { signal: AbortSignal; heartbeatMs: number },
-): Promise<void> {
+): Promise<WarrenError | undefined> {
   const iterator = events[Symbol.asyncIterator]()
   // The first event decides between an error answer with its status and a stream that has begun.
   const first = iterator.next()
@@ -41,12 +42,14 @@ export async function writeStream(
   } catch (thrown) {
     const error = toWarrenError(thrown)
     await send(response, { error: error.toJSON(), status: error.status }, signal).catch(() => undefined)
+    return error
   } finally {
     clearInterval(heartbeat)
     // A generator that waits for its next event ends only when it looks at its own signal: not awaited.
     void Promise.resolve(iterator.return?.()).catch(() => undefined)
     response.end()
   }
+  return undefined
 }
 
 /** The next result, or `done` as soon as the signal fires; leaves no listener behind, however long the stream. */

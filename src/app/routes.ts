@@ -1,4 +1,4 @@
-import { implement, type Route } from '../api/contract.ts'
+import { allows, implement, type Route } from '../api/index.ts'
 import type { Directory } from '../member/index.ts'
 import type { Apps } from './apps.ts'
 import { appContract } from './contract.ts'
@@ -13,9 +13,10 @@ export interface Fleet {
 /** The calls of `appContract`, answered by one node's apps, and `list` by what all nodes said last. */
 export function appRoutes(apps: Apps, { directory, summaries }: Fleet): Route[] {
   return [
-    implement(appContract.list, ({ query }) => {
+    implement(appContract.list, ({ query, caller }) => {
       const nodes = query.on === undefined ? directory.nodes() : directory.select(query.on)
-      return summaries.rows(nodes.map(({ id }) => id))
+      const rows = summaries.rows(nodes.map(({ id }) => id))
+      return rows.filter(({ app }) => allows(caller.rights, appContract.list.role, { app }))
     }),
     implement(appContract.status, ({ params }) => apps.status(params.app)),
     implement(appContract.start, ({ params }) => apps.startApp(params.app)),

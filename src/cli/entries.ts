@@ -1,12 +1,13 @@
 import { appCommands, appNames } from '../app/commands/index.ts'
+import { auditCommands } from '../audit/commands/index.ts'
 import { bundleCommands } from '../bundle/commands/index.ts'
 import { completionCommands } from '../command/commands/index.ts'
 import type { CommandEntry } from '../command/index.ts'
 import { configCommands } from '../config/commands/index.ts'
-import { configSections, daemonCommands } from '../daemon/commands/index.ts'
+import { configSections, daemonCommands, startDaemon, startTokenNode } from '../daemon/commands/index.ts'
 import { identityCommands } from '../identity/commands/index.ts'
 import { firstLabHome, labCommands } from '../lab/commands/index.ts'
-import { memberCommands, nodeNames } from '../member/commands/index.ts'
+import { joinCommands, memberCommands, nodeNames } from '../member/commands/index.ts'
 import { netCommands } from '../net/commands/index.ts'
 import { rolloutCommands } from '../rollout/commands/index.ts'
 import { transferCommands } from '../transfer/commands/index.ts'
@@ -15,13 +16,14 @@ import { transferCommands } from '../transfer/commands/index.ts'
 export const commandsByFolder: Readonly<Record<string, readonly CommandEntry[]>> = {
   lab: labCommands,
   daemon: daemonCommands,
-  member: memberCommands,
+  member: [...joinCommands({ sections: configSections, startDaemon }), ...memberCommands],
   net: netCommands,
   bundle: bundleCommands,
   transfer: transferCommands,
   rollout: rolloutCommands,
   app: appCommands,
   identity: identityCommands,
+  audit: auditCommands,
   config: configCommands(configSections),
   command: completionCommands(
     () => commandEntries,
@@ -35,4 +37,4 @@ export const commandsByFolder: Readonly<Record<string, readonly CommandEntry[]>>
 /** All commands of the program. */
 export const commandEntries: readonly CommandEntry[] = Object.values(commandsByFolder).flat()
 
-export { firstLabHome }
+export { firstLabHome, startTokenNode }

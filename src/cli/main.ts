@@ -12,7 +12,7 @@
 import { WarrenError } from '../base/errors.ts'
 import { version } from '../base/version.ts'
 import { runWords } from '../command/index.ts'
-import { commandEntries, firstLabHome } from './entries.ts'
+import { commandEntries, firstLabHome, startTokenNode } from './entries.ts'
 
 const stop = new AbortController()
 const cancel = (): void => {
@@ -31,6 +31,7 @@ process.exitCode = await runWords(
     entries: commandEntries,
     version: `warren ${version}`,
     fallbackHome: firstLabHome,
+    tokenNode: startTokenNode,
     env: process.env,
     cwd: process.cwd(),
     stdin: process.stdin,

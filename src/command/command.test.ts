@@ -1,3 +1,6 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -67,14 +70,25 @@ const hostile = defineCommand({
     human: '\u001b[31mred\u001b[39m \u001bc\u001b[2J\u001b]0;title\u0007\nnext',
   }),
 })
-const entries = [echo, failing, counting, hostile].map((command) => ({
+const acting = defineCommand({
+  name: 'act',
+  summary: 'Act as a node',
+  examples: [],
+  options: { fail: flag({ description: 'fail' }) },
+  run: async ({ options, context }) => {
+    const homes = await Promise.all([context.nodeHome(), context.nodeHome()])
+    if (options.fail) throw new WarrenError('app_not_found', 404, 'no app "api"')
+    return { json: { homes, temporary: context.temporary } }
+  },
+})
+const entries = [echo, failing, counting, hostile, acting].map((command) => ({
   name: command.name,
   aliases: command.aliases ?? [],
   summary: command.summary,
   load: async () => command,
 }))
 
-async function warren(line: string, tty = false) {
+async function warren(line: string, tty = false, changes: Partial<Frame> = {}) {
   const stdout = Object.assign(new PassThrough(), { isTTY: tty })
   const stderr = Object.assign(new PassThrough(), { isTTY: tty })
   const frame: Frame = {
@@ -87,6 +101,7 @@ async function warren(line: string, tty = false) {
     stderr,
     program: ['node'],
     signal: new AbortController().signal,
+    ...changes,
   }
   const code = await runWords(
     frame,
@@ -220,4 +235,57 @@ test('a transfer is described by bytes, share, rate and time left', () => {
 test('the nearest names come first', () => {
   expect(nearest('lsit', ['list', 'logs', 'status'])).toEqual(['list'])
   expect(nearest('zzz', ['list', 'logs'])).toEqual([])
+})
+
+function tokenNodes() {
+  const log: string[] = []
+  const tokenNode: Frame['tokenNode'] = async (token) => {
+    log.push(`start ${token}`)
+    return { home: '/token', stop: async () => void log.push('stop') }
+  }
+  return { log, changes: { tokenNode, env: { WARREN_HOME: '/h', WARREN_TOKEN: 'WRT-x' } } }
+}
+
+test('with WARREN_TOKEN a command acts as a node of its own, which ends with it, also when it fails', async () => {
+  const { log, changes } = tokenNodes()
+  expect(JSON.parse((await warren('act --json', false, changes)).out)).toEqual({
+    homes: ['/token', '/token'],
+    temporary: true,
+  })
+  expect(log).toEqual(['start WRT-x', 'stop'])
+  expect((await warren('act --fail', false, changes)).code).toBe(3)
+  expect(log).toEqual(['start WRT-x', 'stop', 'start WRT-x', 'stop'])
+})
+
+test('a command that needs no node brings none up, and a home that is named outranks the token', async () => {
+  const { log, changes } = tokenNodes()
+  await warren('count', false, changes)
+  expect(JSON.parse((await warren('--home /x act --json', false, changes)).out)).toEqual({
+    homes: ['/x', '/x'],
+    temporary: false,
+  })
+  expect(log).toEqual([])
+})
+
+test('beside a daemon of this home the token says once that it is the one who acts', async () => {
+  const { changes } = tokenNodes()
+  const home = await mkdtemp(join(tmpdir(), 'warren-kit-'))
+  try {
+    await mkdir(join(home, 'run'))
+    await writeFile(join(home, 'run', 'daemon.sock'), '')
+    const { err } = await warren('act', false, { ...changes, env: { ...changes.env, WARREN_HOME: home } })
+    expect(err.match(/WARREN_TOKEN is set/g)).toHaveLength(1)
+    expect(err).toContain(home)
+  } finally {
+    await rm(home, { recursive: true })
+  }
+})
+
+test('a token that cannot be used fails the command with its reason', async () => {
+  const { changes } = tokenNodes()
+  const tokenNode: Frame['tokenNode'] = async () => {
+    throw new WarrenError('token_unusable', 403, 'it was removed')
+  }
+  const { code, err } = await warren('act', false, { ...changes, tokenNode })
+  expect([code, err]).toEqual([4, expect.stringContaining('token_unusable')])
 })

@@ -57,8 +57,13 @@ type OptionValues<O> = { [K in keyof O]: O[K] extends Option<infer T> ? T : neve
 export interface CommandContext {
   /** The home folder of the node that is spoken to (`--home`, WARREN_HOME, ~/.warren). */
   readonly home: string
-  /** The home of the node that commands act as: `home`, or where no node is in it that of the running lab's first node, which is then said. */
+  /**
+   * The home of the node that commands act as: `home`; where no node is in it that of the running lab's first node,
+   * which is then said; with a deploy token that of its own node, which lives as long as the command.
+   */
   nodeHome(): Promise<string>
+  /** The node that the command acts as ends with it (WARREN_TOKEN), so that it must not leave while others need it. */
+  readonly temporary: boolean
   /** The configuration file named by `--config`, absolute. */
   readonly config: string | undefined
   readonly cwd: string
@@ -67,6 +72,13 @@ export interface CommandContext {
   readonly signal: AbortSignal
   readonly json: boolean
   readonly stdin: Readable
+  /**
+   * A secret: on a terminal typed after `LABEL: ` without being shown, else the next line of standard input. Fails with
+   * `secret_missing` where nothing is given or more than 4 KiB, and with `cancelled` on Ctrl-C.
+   */
+  readSecret(label: string): Promise<string>
+  /** True where a person at the terminal says yes to `QUESTION [y/N]`; false without a terminal. */
+  confirm(question: string): Promise<boolean>
   /** How to start this program again: the interpreter, its flags and the program's file. */
   readonly program: readonly string[]
   /** A client of the daemon in `home` (or the running lab's first node), passed on to `--node` where given. */

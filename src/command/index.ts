@@ -18,6 +18,6 @@
 export * from './define.ts'
 export type { CommandEntry } from './entry.ts'
 export { describeTransfer } from './progress.ts'
-export { type Frame, runWords } from './run.ts'
+export { type Frame, runWords, type TokenNode, type TokenNodeOptions } from './run.ts'
 export { createStyle, type Style } from './style.ts'
 export { printable } from './table.ts'

@@ -137,6 +137,8 @@ function optionOf(key: string, option: Option<unknown>): CommanderOption {
   const value = option.kind === 'flag' ? '' : ` <${option.value ?? placeholders[option.kind]}>`
   const made = new CommanderOption(`${short}--${dashed(key)}${value}`, option.description)
   made.attributeName = () => key
+  // `--no-start` is an option of that name, not the opposite of `--start`.
+  made.negate = false
   if (option.choices !== undefined) made.choices(option.choices)
   const parse = parsers[option.kind]
   if (parse !== undefined) made.argParser(parse)

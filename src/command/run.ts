@@ -1,9 +1,10 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { Readable, Writable } from 'node:stream'
-import { connectLocal } from '../api/index.ts'
+import type { Writable } from 'node:stream'
+import { connectLocal, localDoorOf } from '../api/index.ts'
 import { exitCodeOf, toWarrenError } from '../base/errors.ts'
 import { pathExists } from '../base/files.ts'
+import { createAsking, type Input } from './ask.ts'
 import type { AnyCommand, CommandContext, CommandResult, StreamLine } from './define.ts'
 import type { CommandEntry } from './entry.ts'
 import { commandErrors } from './errors.ts'
@@ -21,14 +22,30 @@ export interface Frame {
   readonly version: string
   /** A home to use where the user has none of their own: the running lab's first node. */
   readonly fallbackHome?: (home: string) => Promise<string | undefined>
+  /** Brings up the node of a deploy token in this process; used where WARREN_TOKEN is set. */
+  readonly tokenNode?: (token: string, options: TokenNodeOptions) => Promise<TokenNode>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
-  readonly stdin: Readable
+  readonly stdin: Input
   /** The interpreter, its flags and the program's file. */
   readonly program: readonly string[]
   readonly stdout: Writable & { isTTY?: boolean }
   readonly stderr: Writable & { isTTY?: boolean; columns?: number }
   readonly signal: AbortSignal
+}
+
+/** What the node of a deploy token is given. */
+export interface TokenNodeOptions {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Gives up a start that is not done. */
+  readonly signal: AbortSignal
+}
+
+/** The node of a deploy token, which answers on the socket of its home until it is stopped. */
+export interface TokenNode {
+  readonly home: string
+  /** Ends it, and removes its home. */
+  stop(): Promise<void>
 }
 
 /** Runs the words of a command line and gives the exit code. Never rejects: errors are printed. */
@@ -79,7 +96,7 @@ async function dispatch(frame: Frame, words: readonly string[]): Promise<number>
     return result.exitCode ?? 0
   } finally {
     context.progress.clear()
-    context.closeClients()
+    await context.close()
   }
 }
 
@@ -116,7 +133,10 @@ async function noCommand(frame: Frame, words: readonly string[], globals: Global
   })
 }
 
-async function createContext(frame: Frame, globals: GlobalOptions): Promise<CommandContext & { closeClients(): void }> {
+async function createContext(
+  frame: Frame,
+  globals: GlobalOptions,
+): Promise<CommandContext & { close(): Promise<void> }> {
   const quiet = globals.quiet === true
   const style: Style = createStyle(frame.stdout.isTTY === true && !frame.env.NO_COLOR)
   const say = (line: string): void => {
@@ -125,13 +145,16 @@ async function createContext(frame: Frame, globals: GlobalOptions): Promise<Comm
   const progress = createProgress(frame.stderr, !quiet)
   const home = resolve(frame.cwd, globals.home ?? frame.env.WARREN_HOME ?? join(homedir(), '.warren'))
   const clients: { close(): void }[] = []
+  const dim = (text: string): void => say(style.dim(text))
+  const node = globals.home === undefined ? startTokenNode(frame, home, dim) : undefined
   let found: Promise<string> | undefined
   const nodeHome = (): Promise<string> => {
-    found ??= findNodeHome(frame, home, (text) => say(style.dim(text)))
+    found ??= node === undefined ? findNodeHome(frame, home, dim) : node.home()
     return found
   }
-  const connect = async (node: string | undefined) => {
-    const client = await connectLocal({ home: await nodeHome(), env: frame.env, node })
+  const { readSecret, confirm } = createAsking(frame)
+  const connect = async (target: string | undefined) => {
+    const client = await connectLocal({ home: await nodeHome(), env: frame.env, node: target })
     clients.push(client)
     return client
   }
@@ -144,16 +167,48 @@ async function createContext(frame: Frame, globals: GlobalOptions): Promise<Comm
     signal: frame.signal,
     json: globals.json === true,
     stdin: frame.stdin,
+    readSecret,
+    confirm,
+    temporary: node !== undefined,
     program: frame.program,
     remote: globals.node !== undefined,
     connect: () => connect(globals.node),
     connectLocal: () => connect(undefined),
-    connectTo: (node) => connect(node),
+    connectTo: (target) => connect(target),
     say,
     progress,
     style,
-    closeClients: () => {
+    close: async () => {
       for (const client of clients) client.close()
+      await node?.stop()
+    },
+  }
+}
+
+/** The node of WARREN_TOKEN, brought up when it is first needed; undefined where none is set. */
+function startTokenNode(
+  frame: Frame,
+  home: string,
+  say: (text: string) => void,
+): { home(): Promise<string>; stop(): Promise<void> } | undefined {
+  const { env, signal, tokenNode } = frame
+  const token = env.WARREN_TOKEN
+  if (token === undefined || token === '' || tokenNode === undefined) return undefined
+  let started: Promise<TokenNode> | undefined
+  const ending = new AbortController()
+  return {
+    async home() {
+      if (started === undefined && (await pathExists(localDoorOf(home, env).socket))) {
+        say(`WARREN_TOKEN is set: this command acts as the token, not as the node in ${home}`)
+      }
+      started ??= tokenNode(token, { env, signal: AbortSignal.any([signal, ending.signal]) })
+      return (await started).home
+    },
+    async stop() {
+      // One that is not up yet is given up; it cleans up by itself.
+      ending.abort(new Error('the command has ended'))
+      const running = await started?.catch(() => undefined)
+      await running?.stop()
     },
   }
 }

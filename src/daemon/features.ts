@@ -1,14 +1,13 @@
 import { join } from 'node:path'
-import { roleIncludes } from '../api/index.ts'
 import { type AppEvents, type Apps, createApps, type Summaries, startSummaries } from '../app/index.ts'
 import { EventBus } from '../base/events.ts'
-import { createPackageTrust } from '../identity/index.ts'
-import { createRollouts } from '../rollout/index.ts'
+import { createPackageTrust, type Roster } from '../identity/index.ts'
+import { parseSelector } from '../member/index.ts'
+import { createRolloutRights, createRollouts } from '../rollout/index.ts'
 import { createTransfer } from '../transfer/index.ts'
 import { createNode, type Node, type NodeOptions } from './node.ts'
 
 export interface FeatureOptions extends NodeOptions {
-  readonly env: Readonly<Record<string, string | undefined>>
   /** For tests: called at each named step of a deploy, to crash there. */
   readonly faultPoint?: ((name: string) => void | Promise<void>) | undefined
 }
@@ -22,27 +21,37 @@ export type Features = Awaited<ReturnType<typeof createFeatures>>
  */
 export async function createFeatures(options: FeatureOptions, stack: AsyncDisposableStack) {
   const node = await createNode(options, stack)
+  const rights = createRolloutRights({
+    roster: node.roster,
+    clock: options.clock,
+    maxStaleMs: options.config.trust.max_stale,
+  })
   const packages = await createPackages(options, node, stack)
-  const { apps, summaries } = createNodeApps(options, { ...node, ...packages }, stack)
-  const rollouts = createNodeRollouts(options, { ...node, ...packages, apps, summaries })
+  const { apps, summaries } = createNodeApps(options, { ...node, ...packages, rights }, stack)
+  const wasInstalled = (digest: string): boolean =>
+    apps.list().some(({ app }) => apps.versions(app).some((each) => each.digest === digest))
+  const rollouts = createNodeRollouts(options, { ...node, ...packages, apps, summaries, wasInstalled, rights })
   stack.defer(node.roster.onChange(() => rollouts.rosterChanged()))
   return { ...node, ...packages, apps, summaries, rollouts }
 }
 
 async function createPackages(options: FeatureOptions, node: Node, stack: AsyncDisposableStack) {
   const { config, clock, counters } = options
-  const { data, logOf, roster, database, network } = node
+  const { data, logOf, roster, database, network, directory, tell } = node
   const trust = createPackageTrust({
     trustedFolder: join(config.storage.keys_dir, 'trusted'),
     roster,
     settings: { requireSigned: config.security.require_signed_packages },
+    labels: () => roster.state.nodes.get(directory.self.id)?.labels ?? {},
+    selects: (selector, labels) => parseSelector(selector)(labels),
+    tell,
   })
   const transfer = createTransfer({
     folders: { packages: join(data, 'packages'), store: join(data, 'store') },
     database,
     network,
     checkTrust: (question) => trust.check(question),
-    mayServe: (peer) => (roster.roleOf(peer) ?? 'relay') !== 'relay',
+    mayServe: (peer) => isMember(roster, peer),
     maxPackageBytes: config.transfer.max_package_bytes,
     clock,
     log: logOf('transfer'),
@@ -55,12 +64,20 @@ async function createPackages(options: FeatureOptions, node: Node, stack: AsyncD
   return { trust, transfer }
 }
 
+interface Rights {
+  readonly rights: ReturnType<typeof createRolloutRights>
+}
+
+interface Installed {
+  /** Whether a version of this digest is installed here, so that it was checked before. */
+  readonly wasInstalled: (digest: string) => boolean
+}
+
 type Packages = Awaited<ReturnType<typeof createPackages>>
 
-function createNodeApps(options: FeatureOptions, node: Node & Packages, stack: AsyncDisposableStack) {
+function createNodeApps(options: FeatureOptions, node: Node & Packages & Rights, stack: AsyncDisposableStack) {
   const { config, clock, counters, log, env, faultPoint } = options
-  const { data, logOf, roster, network, directory, transfer } = node
-  const isMember = (peer: string): boolean => (roster.roleOf(peer) ?? 'relay') !== 'relay'
+  const { data, logOf, roster, network, directory, transfer, rights } = node
   const events = new EventBus<AppEvents>((error) => log.error({ err: error }, 'a listener of the apps failed'))
   const apps = createApps({
     home: data,
@@ -86,8 +103,9 @@ function createNodeApps(options: FeatureOptions, node: Node & Packages, stack: A
         for (const end of ends) end()
       }
     },
-    isMember,
-    nameOf: (peer) => directory.nodes().find(({ id }) => id === peer)?.name ?? peer,
+    isMember: (peer) => (roster.roleOf(peer) ?? 'relay') !== 'relay',
+    maySee: (peer, app) => rights.maySee(peer, app),
+    nameOf: (peer) => directory.nameOf(peer) ?? peer,
     clock,
     log: logOf('app'),
   })
@@ -96,23 +114,34 @@ function createNodeApps(options: FeatureOptions, node: Node & Packages, stack: A
   return { apps, summaries }
 }
 
-type RolloutParts = Node & Packages & { readonly apps: Apps; readonly summaries: Summaries }
+type RolloutParts = Node & Packages & Installed & Rights & { readonly apps: Apps; readonly summaries: Summaries }
 
 function createNodeRollouts(options: FeatureOptions, parts: RolloutParts) {
   const { config, clock, counters, faultPoint } = options
-  const { data, logOf, keyring, roster, network, directory, apps, transfer, trust, summaries } = parts
+  const { data, logOf, keyring, roster, network, directory, standing, apps, transfer, trust, summaries, tell } = parts
   return createRollouts({
     folder: join(data, 'rollouts'),
     signer: keyring.node,
     networkId: () => roster.networkId,
     network,
     directory,
-    mayDeploy: (node) => roleIncludes(roster.roleOf(node) ?? 'relay', 'operator'),
+    rights: parts.rights,
+    standing,
+    wasInstalled: parts.wasInstalled,
+    tell,
     apps,
     transfer,
     trust: {
-      check: ({ recordBytes, signature, record: { name, version: release } }) =>
-        trust.check({ recordBytes, signature, name, version: release }),
+      check: ({ digest, recordBytes, signature, record: { name, version } }, { app, author }) =>
+        trust.check({
+          recordBytes,
+          signature,
+          name,
+          version,
+          digest,
+          app,
+          by: author,
+        }),
     },
     current: (node, app) => summaries.current(node, app),
     settings: {
@@ -127,6 +156,11 @@ function createNodeRollouts(options: FeatureOptions, parts: RolloutParts) {
     counters,
     ...(faultPoint === undefined ? {} : { faultPoint }),
   })
+}
+
+/** Carries packages and hears of apps: neither a relay nor a deploy token. */
+function isMember(roster: Roster, peer: string): boolean {
+  return (roster.roleOf(peer) ?? 'relay') !== 'relay' && roster.state.nodes.get(peer)?.kind !== 'token'
 }
 
 /** For a daemon that was started without one. */

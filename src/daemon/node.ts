@@ -1,13 +1,27 @@
 import { join } from 'node:path'
+import { openAudit } from '../audit/index.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Counters } from '../base/counters.ts'
 import { openStateDatabase } from '../base/database.ts'
+import type { TellDecision } from '../base/decisions.ts'
 import type { Logger } from '../base/log.ts'
 import type { ConfigValues } from '../config/index.ts'
-import { openKeyring, Roster } from '../identity/index.ts'
-import { createDirectory, createGate, startRosterExchange } from '../member/index.ts'
+import { createAuthority, openKeyring, Roster, readPassphrase } from '../identity/index.ts'
+import {
+  createAdmission,
+  createDirectory,
+  createGate,
+  createNetworkKeys,
+  createStanding,
+  startKeyHandOver,
+  startRosterSync,
+} from '../member/index.ts'
 import { createNetwork } from '../net/index.ts'
+import { startAuditTrail } from './audit-trail.ts'
 import type { sections } from './sections.ts'
+
+/** What a peer waits at most until this node has compared its roster and may serve it. */
+const SERVE_WAIT_MS = 5000
 
 export interface NodeOptions {
   readonly config: ConfigValues<typeof sections>
@@ -15,27 +29,32 @@ export interface NodeOptions {
   readonly clock: Clock
   readonly counters: Counters
   readonly version: string
+  readonly env: Readonly<Record<string, string | undefined>>
 }
 
 /** A node without its features: who it is, its index, its connections, and the members of its network. */
 export type Node = Awaited<ReturnType<typeof createNode>>
 
 /**
- * Opens keys, roster and index, and makes the network with its rules. Nothing listens or dials yet. What must be ended
- * is put on the stack, which ends it in reverse order.
+ * Opens keys, audit log, roster and index, and makes the network with its rules. Nothing listens or dials yet. What must
+ * be ended is put on the stack, which ends it in reverse order.
  */
 export async function createNode(options: NodeOptions, stack: AsyncDisposableStack) {
-  const { config, log, clock, counters, version } = options
-  const data = config.storage.data_dir
-  const logOf = (folder: string): Logger => log.child({ folder })
+  const { config, clock, counters, version } = options
+  const self = await openSelf(options, stack)
+  const { data, logOf, keyring, roster, audit, tell, authority } = self
+  const author = () => authority.authorOrUndefined()
 
-  const keyring = await openKeyring(config.storage.keys_dir, { networkKey: config.net.network_key })
-  const roster = await Roster.open({ folder: join(data, 'roster'), clock, log: logOf('identity') })
-  const database = openStateDatabase(join(data, 'state.db'), { nowMs: clock.now() })
-  stack.defer(() => database.close())
-  if (database.setAside !== undefined)
-    log.warn({ file: database.setAside }, 'the index was unreadable; it is made again')
-
+  const standing = createStanding({ roster, selfId: keyring.nodeId, clock })
+  stack.defer(() => standing.stop())
+  const networkKeys = await createNetworkKeys({
+    keysFolder: config.storage.keys_dir,
+    current: keyring.networkKey,
+    roster,
+    clock,
+    log: logOf('member'),
+  })
+  stack.defer(() => networkKeys.stop())
   const gate = await createGate({
     mode: config.net.gate,
     roster,
@@ -50,7 +69,18 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
     announce: config.net.announce,
     agent: `warren/${version}`,
     gate,
-    proof: { networkId: () => roster.networkId, keys: () => [keyring.networkKey] },
+    proof: { networkId: () => roster.networkId, keys: () => networkKeys.keys() },
+    admission: createAdmission({
+      roster,
+      selfId: keyring.nodeId,
+      standing,
+      author,
+      keys: () => networkKeys.handOver(),
+      clock,
+      log: logOf('member'),
+      tell,
+    }),
+    mayServe: () => standing.whenCurrent(SERVE_WAIT_MS),
     staticPeers: config.net.peers,
     mdns: config.net.mdns,
     clock,
@@ -62,8 +92,46 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
 
   const directory = createDirectory({ roster, network, clock, version })
   stack.defer(() => directory.stop())
-  const exchange = startRosterExchange({ network, roster, log: logOf('member'), counters })
+  const privateKey = keyring.nodeSeed
+  stack.defer(
+    startKeyHandOver({ network, keys: networkKeys, roster, privateKey, clock, log: logOf('member'), counters }),
+  )
+  const exchange = startRosterSync({ network, roster, standing, author, log: logOf('member'), counters, clock })
   stack.defer(() => exchange.stop())
+  const trail = startAuditTrail({
+    audit,
+    tell,
+    network,
+    roster,
+    folder: join(data, 'audit', 'heads'),
+    clock,
+    log: logOf('audit'),
+  })
+  stack.defer(() => trail.stop())
 
-  return { data, logOf, keyring, roster, database, network, directory, exchange }
+  return { ...self, gate, standing, networkKeys, network, directory, exchange, auditHeads: trail.heads }
+}
+
+/** What a node has on its own disk. */
+async function openSelf({ config, log, clock, env }: NodeOptions, stack: AsyncDisposableStack) {
+  const data = config.storage.data_dir
+  const logOf = (folder: string): Logger => log.child({ folder })
+  const keyring = await openKeyring(config.storage.keys_dir, { networkKey: config.net.network_key })
+  const { nodeId, node: signer } = keyring
+  const audit = await openAudit({ file: join(data, 'audit.log'), signer, nodeId, clock, log: logOf('audit') })
+  stack.defer(() => audit.stop())
+  const roster = await Roster.open({ folder: join(data, 'roster'), clock, log: logOf('identity') })
+  const authority = await createAuthority({
+    keysFolder: config.storage.keys_dir,
+    roster,
+    nodeId,
+    passphrase: await readPassphrase({ env, cwd: process.cwd() }),
+    log: logOf('identity'),
+  })
+  const database = openStateDatabase(join(data, 'state.db'), { nowMs: clock.now() })
+  stack.defer(() => database.close())
+  if (database.setAside !== undefined)
+    log.warn({ file: database.setAside }, 'the index was unreadable; it is made again')
+  const tell: TellDecision = (decision) => audit.tell(decision)
+  return { data, logOf, keyring, audit, tell, roster, authority, database }
 }

@@ -10,6 +10,8 @@ export interface DaemonParts {
   readonly directory: Directory
   readonly roster: Roster
   readonly apps: Apps
+  /** Further sentences for people. */
+  readonly problems: () => readonly string[]
   readonly version: string
   /** `performance.now()` when the start began. */
   readonly startedMs: number
@@ -22,6 +24,7 @@ export function daemonRoutes({
   directory,
   roster,
   apps,
+  problems,
   version,
   startedMs,
   stop,
@@ -42,7 +45,7 @@ export function daemonRoutes({
       role: roster.roleOf(network.id) ?? 'none',
       addresses: network.addresses(),
       placement: apps.placement,
-      problems: apps.problems().map(({ instance, message }) => `${instance}: ${message}`),
+      problems: [...apps.problems().map(({ instance, message }) => `${instance}: ${message}`), ...problems()],
     })),
     implement(daemonContract.stop, async ({ body }) => {
       const stopped = body.apps ? await apps.stopAll() : []

@@ -1,6 +1,7 @@
 import { appSection } from '../app/config.ts'
 import { loggingSection, storageSection } from '../config/index.ts'
 import { securitySection } from '../identity/config.ts'
+import { trustSection } from '../member/config.ts'
 import { netSection } from '../net/config.ts'
 import { deploySection } from '../rollout/config.ts'
 import { transferSection } from '../transfer/config.ts'
@@ -9,6 +10,7 @@ import { transferSection } from '../transfer/config.ts'
 export const sections = [
   netSection,
   securitySection,
+  trustSection,
   deploySection,
   transferSection,
   appSection,

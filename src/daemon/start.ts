@@ -1,19 +1,21 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createRouter, openApiOf, type Router } from '../api/index.ts'
+import { createRouter, openApiOf, type Rights, type Router } from '../api/index.ts'
 import { appRoutes } from '../app/index.ts'
+import { auditRoutes } from '../audit/index.ts'
 import { systemClock } from '../base/clock.ts'
 import { Counters } from '../base/counters.ts'
 import { createLogger } from '../base/create-logger.ts'
 import type { Logger } from '../base/log.ts'
 import { version } from '../base/version.ts'
 import { loadConfig } from '../config/index.ts'
-import { createForwarder, memberRoutes, openPeerDoor } from '../member/index.ts'
+import { keyRoutes } from '../identity/index.ts'
+import { createForwarder, memberRoutes, openPeerDoor, parseSelector } from '../member/index.ts'
 import { netRoutes } from '../net/index.ts'
 import { lockHome, startLocalServer } from '../ops/index.ts'
 import { rolloutRoutes } from '../rollout/index.ts'
 import { transferRoutes } from '../transfer/index.ts'
-import { createFeatures, type Features } from './features.ts'
+import { createFeatures, type FeatureOptions, type Features } from './features.ts'
 import { requireNode } from './home.ts'
 import { daemonRoutes } from './routes.ts'
 import { sections } from './sections.ts'
@@ -27,6 +29,9 @@ export interface DaemonOptions {
   /** For tests: called at each named step of a deploy, to crash there. */
   readonly faultPoint?: (name: string) => void | Promise<void>
 }
+
+/** Whoever may open the socket in the home owns its keys. */
+const PERSON: Rights = { role: 'admin', grants: [] }
 
 /** A daemon that has started. */
 export interface RunningDaemon {
@@ -80,9 +85,9 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
       stack,
     )
     const { network, directory, roster, exchange, apps, rollouts } = features
-    const router = createNodeRouter({ ...features, log, startedMs, stop })
+    const router = createNodeRouter({ ...features, config: config.values, log, startedMs, stop })
     const whenExchanged = (peer: string) => exchange.whenExchanged(peer)
-    stack.defer(openPeerDoor({ network, router, roleOf: (peer) => roster.roleOf(peer), whenExchanged }))
+    stack.defer(openPeerDoor({ network, router, rightsOf: (peer) => roster.rightsOf(peer), whenExchanged }))
     await network.start()
     await apps.start()
     await rollouts.start()
@@ -93,12 +98,13 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
       env,
       handle(request, response) {
         const node = request.headers['warren-node']
-        const answer = () => void router.handle(request, response, { door: 'local', id: network.id, role: 'admin' })
+        const answer = () => void router.handle(request, response, { door: 'local', id: network.id, rights: PERSON })
         if (typeof node === 'string') void forward(request, response, { node, answer })
         else answer()
       },
     })
     stack.defer(() => door.stop())
+    features.tell({ what: 'daemon', outcome: 'done', by: 'local', subject: `started, release ${version}` })
     log.info({ name: directory.self.name, id: network.id, ms: Math.round(performance.now() - startedMs) }, 'ready')
     return { stopped: stopped.promise, stop }
   } catch (error) {
@@ -107,11 +113,16 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
   }
 }
 
-type RouterParts = Features & { readonly log: Logger; readonly startedMs: number; readonly stop: () => Promise<void> }
+type RouterParts = Features & {
+  readonly config: FeatureOptions['config']
+  readonly log: Logger
+  readonly startedMs: number
+  readonly stop: () => Promise<void>
+}
 
 /** The one router behind every door of this node. */
 function createNodeRouter(parts: RouterParts): Router {
-  const { network, directory, transfer, apps, summaries, rollouts, log } = parts
+  const { config, network, directory, transfer, apps, summaries, rollouts, audit, log } = parts
   const admins = () => directory.nodes().filter(({ role }) => role === 'admin')
   const router: Router = createRouter({
     log: log.child({ folder: 'api' }),
@@ -119,9 +130,11 @@ function createNodeRouter(parts: RouterParts): Router {
       admins()
         .map(({ name }) => name)
         .join(', '),
+    tell: parts.tell,
     routes: [
       ...daemonRoutes({
         ...parts,
+        problems: () => problemsOf(parts),
         version,
         openApi: () =>
           openApiOf(
@@ -129,12 +142,19 @@ function createNodeRouter(parts: RouterParts): Router {
             { title: 'Warren', version },
           ),
       }),
-      ...memberRoutes(directory),
+      ...memberRoutes({ ...parts, clock: systemClock, maxStaleMs: config.trust.max_stale }),
+      ...keyRoutes({
+        ...parts,
+        trustedFolder: join(config.storage.keys_dir, 'trusted'),
+        packages: () => transfer.list(),
+        checkSelector: (selector) => void parseSelector(selector),
+      }),
+      ...auditRoutes({ audit, heads: parts.auditHeads, nameOf: (id) => directory.nameOf(id) ?? id }),
       ...netRoutes({
         network,
         clock: systemClock,
         resolve: (text) => directory.resolve(text).id,
-        nameOf: (peer) => directory.nodes().find(({ id }) => id === peer)?.name ?? null,
+        nameOf: (peer) => directory.nameOf(peer) ?? null,
       }),
       ...transferRoutes(transfer),
       ...appRoutes(apps, { summaries, directory }),
@@ -142,4 +162,19 @@ function createNodeRouter(parts: RouterParts): Router {
     ],
   })
   return router
+}
+
+/** What a person should look at besides the apps. */
+function problemsOf({ roster, audit, auditHeads, directory, authority }: Features): string[] {
+  const rewound = auditHeads
+    .rewound()
+    .map((id) => `the audit log of ${directory.nameOf(id) ?? id} was rewound or rewritten`)
+  const own = audit.problem()
+  const locked = authority.isLocked() ? ['authority.key is locked: warren key unlock'] : []
+  return [
+    ...roster.state.alarms.map(({ message }) => message),
+    ...(own === undefined ? [] : [own]),
+    ...rewound,
+    ...locked,
+  ]
 }

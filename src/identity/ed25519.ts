@@ -40,7 +40,12 @@ export function signerFromKey(key: KeyObject): Signer {
 
 /** A signer whose private key is this seed of 32 bytes. */
 export function signerFromSeed(seed: Uint8Array): Signer {
-  return signerFromKey(createPrivateKey({ key: Buffer.concat([PRIVATE_PREFIX, seed]), format: 'der', type: 'pkcs8' }))
+  return signerFromKey(privateKeyOf(seed))
+}
+
+/** The Node key object of a private key whose seed is these 32 bytes. */
+export function privateKeyOf(seed: Uint8Array): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([PRIVATE_PREFIX, seed]), format: 'der', type: 'pkcs8' })
 }
 
 /** True where `signature` is `publicKey`'s over `data`. Malformed keys and signatures are simply not valid. */

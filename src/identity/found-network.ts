@@ -5,7 +5,8 @@ import { pathExists } from '../base/files.ts'
 import { type Logger, silentLogger } from '../base/log.ts'
 import { type Author, addNode, trustKey } from './changes.ts'
 import { identityErrors } from './errors.ts'
-import { checkKeysFolder, createSigner } from './key-files.ts'
+import { createSigner } from './key-files.ts'
+import { checkKeysFolder } from './key-permissions.ts'
 import { KEY_FILES, TRUSTED_FOLDER } from './keyring.ts'
 import { createNetworkKey } from './network-key.ts'
 import { writeNewFile } from './new-file.ts'
@@ -15,6 +16,9 @@ import { generateRecoveryPhrase, rootSignerOf } from './recovery-phrase.ts'
 import { createGenesis } from './roster/genesis.ts'
 import { ROSTER_FILE } from './roster/log-file.ts'
 import { Roster } from './roster/roster.ts'
+
+/** What the roster writes beside its log with the first statement. */
+const OWN_MARK = 'own'
 
 export interface FoundNetworkOptions {
   readonly keysFolder: string
@@ -58,7 +62,8 @@ export async function foundNetwork(options: FoundNetworkOptions): Promise<Founde
   try {
     return await makeNetwork(options, made)
   } catch (error) {
-    for (const { path } of made) await rm(path, { force: true }).catch(() => undefined)
+    const paths = [...made.map(({ path }) => path), join(options.rosterFolder, OWN_MARK)]
+    for (const path of paths) await rm(path, { force: true }).catch(() => undefined)
     throw error
   }
 }
@@ -71,9 +76,9 @@ async function makeNetwork(options: FoundNetworkOptions, made: Made[]): Promise<
     made.push({ what, path })
     return result
   }
-  const node = await making('node key', KEY_FILES.node, createSigner)
-  const authority = await making('authority key', KEY_FILES.authority, createSigner)
-  const signing = await making('signing key', KEY_FILES.signing, createSigner)
+  const node = await making('node key', KEY_FILES.node, (path) => createSigner(path))
+  const authority = await making('authority key', KEY_FILES.authority, (path) => createSigner(path))
+  const signing = await making('signing key', KEY_FILES.signing, (path) => createSigner(path))
   await making('public signing key', KEY_FILES.signingPublic, (path) =>
     writeNewFile(path, formatPublicKey(signing.publicKey, name), 0o644),
   )

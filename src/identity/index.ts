@@ -13,6 +13,7 @@
  * const envelope = sealEnvelope({ payloadType, payload, signers: [await loadSigner('keys/signing.key')] })
  * ```
  */
+export * from './authority.ts'
 export * from './authorized-peers.ts'
 export * from './changes.ts'
 export { fingerprintOf, type Signer, signerFromSeed } from './ed25519.ts'
@@ -20,10 +21,12 @@ export * from './envelope.ts'
 export { identityErrors } from './errors.ts'
 export * from './found-network.ts'
 export * from './home-folders.ts'
+export * from './join-code.ts'
 export { createSigner, loadSigner, rawPrivateKey } from './key-files.ts'
 export * from './keyring.ts'
 export * from './network-key.ts'
 export * from './package-trust.ts'
+export { type PassphraseSource, type Prompting, passphrasesOf, readPassphrase, unlockSigner } from './passphrase.ts'
 export * from './peer-id.ts'
 export { formatPublicKey, type PublicKeyFile, readPublicKeyFile } from './public-key-file.ts'
 export * from './recovery-phrase.ts'
@@ -31,7 +34,26 @@ export type { BodyInput, StatementType } from './roster/bodies.ts'
 export type { Head } from './roster/evaluate.ts'
 export type { Admin, Genesis } from './roster/genesis.ts'
 export type { Rejected } from './roster/intake.ts'
-export { type MergeResult, Roster, type RosterOptions, type StatementDraft } from './roster/roster.ts'
-export type { Alarm, RosterKey, RosterNode, RosterState } from './roster/state.ts'
+export {
+  type MergeResult,
+  Roster,
+  type RosterOptions,
+  type StatementDraft,
+  type StatementOrigin,
+} from './roster/roster.ts'
+export type { SignedHead, SignedHeads } from './roster/signed-head.ts'
+export type {
+  Alarm,
+  AnnouncedNetworkKey,
+  RevokedKey,
+  RosterInvite,
+  RosterKey,
+  RosterNode,
+  RosterPolicy,
+  RosterState,
+} from './roster/state.ts'
 export type { Rejection, Statement } from './roster/statement.ts'
+export { type KeyRoutesOptions, keyRoutes } from './routes.ts'
+export * from './token.ts'
 export * from './trusted-folder.ts'
+export type { KeyPlaces, TrustedKey, TrustRoster } from './trusted-keys.ts'

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { isSignedBy, signerFromSeed } from './ed25519.ts'
-import { checkKeysFolder, createSigner, loadSigner, rawPrivateKey } from './key-files.ts'
+import { createSigner, loadSigner, protectKeyFile, rawPrivateKey, readKeyFile, unprotectKeyFile } from './key-files.ts'
 import { openKeyring } from './keyring.ts'
 import { createNetworkKey, generateNetworkKey, parseNetworkKey, readNetworkKey } from './network-key.ts'
 import { peerIdOf } from './peer-id.ts'
@@ -53,10 +53,55 @@ test('a key that others can read, or replace, is refused with the command that m
   await chmod(join(folder, 'keys'), 0o770)
   await expect(loadSigner(path)).rejects.toMatchObject({
     code: 'key_permissions',
-    hint: `chmod 700 ${join(folder, 'keys')}`,
+    hint: `chmod go-w ${join(folder, 'keys')}`,
   })
-  await chmod(join(folder, 'keys'), 0o750)
-  await expect(checkKeysFolder(join(folder, 'keys'))).rejects.toMatchObject({ code: 'key_permissions' })
+})
+
+test('a passphrase is put on a key, changed and taken off, and the key stays the same', async () => {
+  const path = join(folder, 'a.key')
+  const cost = { n: 128, r: 8, p: 1 }
+  const { keyId } = await createSigner(path)
+  const plain = await readFile(path)
+  await protectKeyFile(path, { next: 'first passphrase', cost })
+  expect((await stat(path)).mode & 0o777).toBe(0o600)
+  expect(await readdir(folder)).toEqual(['a.key'])
+  expect((await readKeyFile(path)).keyId).toBe(keyId)
+  await expect(loadSigner(path)).rejects.toMatchObject({ code: 'key_locked' })
+  await expect(rawPrivateKey(path)).rejects.toMatchObject({ code: 'key_locked' })
+  await expect(protectKeyFile(path, { next: 'another passphrase', cost })).rejects.toMatchObject({ code: 'key_locked' })
+  const wrong = { now: 'wrong passphrase', next: 'another passphrase', cost }
+  await expect(protectKeyFile(path, wrong)).rejects.toMatchObject({ code: 'passphrase_wrong' })
+  await protectKeyFile(path, { now: 'first passphrase', next: 'another passphrase', cost })
+  expect((await loadSigner(path, { passphrase: 'another passphrase' })).keyId).toBe(keyId)
+  await expect(unprotectKeyFile(path, { now: 'first passphrase' })).rejects.toMatchObject({ code: 'passphrase_wrong' })
+  await unprotectKeyFile(path, { now: 'another passphrase' })
+  expect(await readFile(path)).toEqual(plain)
+  await unprotectKeyFile(path, {})
+})
+
+test('a passphrase too short changes nothing, and a link to a key stays a link', async () => {
+  const path = join(folder, 'a.key')
+  await createSigner(path)
+  await symlink(path, join(folder, 'link.key'))
+  await expect(protectKeyFile(join(folder, 'link.key'), { next: 'short' })).rejects.toMatchObject({
+    code: 'passphrase_invalid',
+  })
+  expect((await readKeyFile(path)).isProtected).toBe(false)
+  await protectKeyFile(join(folder, 'link.key'), { next: 'long enough', cost: { n: 128, r: 8, p: 1 } })
+  expect((await readKeyFile(path)).isProtected).toBe(true)
+  expect((await lstat(join(folder, 'link.key'))).isSymbolicLink()).toBe(true)
+})
+
+test('a key is made with a passphrase, at full cost', async () => {
+  const path = join(folder, 'a.key')
+  const { keyId } = await createSigner(path, { passphrase: 'a few random words' })
+  expect(await readFile(path, 'utf8')).toMatch(/^warren protected key 1\n\{.*"n":131072,"r":8,"p":1,/)
+  await expect(loadSigner(path)).rejects.toMatchObject({ code: 'key_locked' })
+  expect((await loadSigner(path, { passphrase: 'a few random words' })).keyId).toBe(keyId)
+  await expect(createSigner(join(folder, 'b.key'), { passphrase: '' })).rejects.toMatchObject({
+    code: 'passphrase_invalid',
+  })
+  expect(await readdir(folder)).toEqual(['a.key'])
 })
 
 test('what is no Ed25519 key is refused without quoting it', async () => {
@@ -136,8 +181,14 @@ test('a keyring holds what the folder holds, and refuses a folder that is open t
   })
   await createNetworkKey(join(keys, 'network.key'))
   const keyring = await openKeyring(keys)
-  expect(keyring).toMatchObject({ nodeId: peerIdOf(node.publicKey), authority: undefined, signing: undefined })
+  expect(keyring).toMatchObject({ nodeId: peerIdOf(node.publicKey) })
   expect(keyring.networkKey).toHaveLength(32)
   await chmod(keys, 0o755)
   await expect(openKeyring(keys)).rejects.toMatchObject({ code: 'key_permissions' })
+  await chmod(keys, 0o700)
+  await protectKeyFile(join(keys, 'node.key'), { next: 'long enough', cost: { n: 128, r: 8, p: 1 } })
+  await expect(openKeyring(keys)).rejects.toMatchObject({
+    code: 'key_locked',
+    hint: expect.stringContaining('key unprotect'),
+  })
 })

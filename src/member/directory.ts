@@ -1,6 +1,6 @@
-import type { Role } from '../api/index.ts'
+import type { Rights, Role } from '../api/index.ts'
 import type { Clock } from '../base/clock.ts'
-import type { Roster } from '../identity/index.ts'
+import type { Roster, RosterNode } from '../identity/index.ts'
 import type { ConnectionInfo, Network } from '../net/index.ts'
 import type { NodeView } from './contract.ts'
 import { memberErrors } from './errors.ts'
@@ -9,11 +9,20 @@ import { looksLikeSelector, parseSelector } from './selector.ts'
 /** The nodes of the network, by name. */
 export interface Directory {
   readonly self: { readonly id: string; readonly name: string }
-  /** The role that the roster gives a node now; undefined for strangers and removed ones. */
+  /** What a node or token may do now; undefined for strangers, removed and waiting ones, and those that have expired. */
+  rightsOf(id: string): Rights | undefined
+  /** The role out of `rightsOf`. */
   roleOf(id: string): Role | undefined
-  /** Every member, sorted by name. */
+  /** The name of a node or token, waiting ones too; undefined where the roster names no such id. */
+  nameOf(id: string): string | undefined
+  /** Every node of the network, sorted by name: what can be a target. Neither tokens nor waiting ones. */
   nodes(): NodeView[]
-  /** The node of that name, id or unique prefix of an id. Fails with `node_not_found` or `node_ambiguous`. */
+  /** As `nodes`, and those that wait for an admin to confirm them. */
+  everyone(): NodeView[]
+  /**
+   * The node of that name, id or unique part of an id, also one that waits. Fails with `node_not_found` or
+   * `node_ambiguous`.
+   */
   resolve(text: string): NodeView
   /**
    * The nodes that any of these targets names: a node, or a label selector. Fails with `node_not_found` for a target
@@ -50,18 +59,21 @@ export function createDirectory({ roster, network, clock, version }: DirectoryOp
     network.events.on('disconnected', ({ peer }) => note(peer)),
   ]
 
-  const nodes = (): NodeView[] => {
+  const everyone = (): NodeView[] => {
     const connections = new Map(network.connections().map((connection) => [connection.peer, connection]))
     return [...roster.state.nodes.values()]
-      .map(({ id, name, role, labels }) => {
-        const base = { id, name, role, labels: { ...labels } }
-        if (id === network.id) return { ...base, ...self(network, version, clock) }
-        return { ...base, ...other(connections.get(id), seen.get(id), clock) }
+      .filter(({ kind }) => kind === 'node')
+      .map((node) => {
+        const { id } = node
+        if (id === network.id) return { ...said(node), ...self(network, version, clock) }
+        return { ...said(node), ...other(connections.get(id), seen.get(id), clock) }
       })
       .sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
   }
+  const nodes = (): NodeView[] => everyone().filter(({ waiting }) => !waiting)
+  const nameOf = (id: string): string | undefined => roster.state.nodes.get(id)?.name
   const resolve = (text: string): NodeView => {
-    const all = nodes()
+    const all = everyone()
     const exact = all.find(({ name, id }) => name === text || id === text)
     if (exact !== undefined) return exact
     const like = text.length < MIN_PREFIX ? [] : all.filter(({ id }) => id.startsWith(text) || id.endsWith(text))
@@ -75,10 +87,13 @@ export function createDirectory({ roster, network, clock, version }: DirectoryOp
   }
   return {
     get self() {
-      return { id: network.id, name: nodes().find(({ id }) => id === network.id)?.name ?? network.id }
+      return { id: network.id, name: nameOf(network.id) ?? network.id }
     },
-    roleOf: (id) => roster.roleOf(id),
+    rightsOf: (id) => roster.rightsOf(id),
+    roleOf: (id) => roster.rightsOf(id)?.role,
+    nameOf,
     nodes,
+    everyone,
     resolve,
     select: (targets) => selectNodes(nodes(), targets, resolve),
     stop() {
@@ -104,6 +119,17 @@ function byLabels(all: NodeView[], target: string): NodeView[] {
     throw memberErrors.node_not_found(`no node has the labels "${target}"`, { hint: 'See the labels: warren nodes' })
   }
   return found
+}
+
+function said({ id, name, role, labels, waiting, expires }: RosterNode) {
+  return {
+    id,
+    name,
+    role,
+    labels: { ...labels },
+    waiting,
+    expires: expires === null ? null : new Date(expires).toISOString(),
+  }
 }
 
 type Seen = { readonly atMs: number; readonly address: string; readonly agent: string | null }

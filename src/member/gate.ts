@@ -32,8 +32,8 @@ export interface GateOptions {
 }
 
 /**
- * Who may be connected (NET-4). A removal in the roster outranks everything; then members of the roster and the peers
- * in `authorized_peers` are in. Fails with `authorized_peers_invalid` where the file is bad at the start; a file that
+ * Who may be connected (NET-4). A removal in the roster outranks everything; then members of the roster, nodes and
+ * tokens alike, and the peers in `authorized_peers` are in. A node that waits to be confirmed is out in every mode. Fails with `authorized_peers_invalid` where the file is bad at the start; a file that
  * turns bad later is logged, and the last good one goes on to count.
  */
 export async function createGate(options: GateOptions): Promise<MemberGate> {
@@ -64,8 +64,10 @@ export async function createGate(options: GateOptions): Promise<MemberGate> {
 
   const allow = (peer: string, direction: Direction): GateVerdict => {
     if (roster.state.removed.has(peer)) return { allowed: false, reason: 'it was removed from the network' }
-    if (mode !== 'roster' || roster.roleOf(peer) !== undefined || authorized.some(({ id }) => id === peer))
-      return { allowed: true }
+    if (authorized.some(({ id }) => id === peer)) return { allowed: true }
+    if (roster.state.nodes.get(peer)?.waiting === true)
+      return { allowed: false, reason: 'it joined by an invite that was used too often, and waits for an admin' }
+    if (mode !== 'roster' || roster.roleOf(peer) !== undefined) return { allowed: true }
     if (direction === 'outbound' && staticPeers.has(peer)) return { allowed: true }
     return { allowed: false, reason: 'it is not in the roster, nor in authorized_peers' }
   }

@@ -3,7 +3,6 @@ import { createServer, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createClient, createRouter, defineCall, defineStream, implement } from '../api/index.ts'
@@ -23,14 +22,7 @@ import {
   removeNode,
 } from '../identity/index.ts'
 import { createNetwork, type Network } from '../net/index.ts'
-import {
-  createDirectory,
-  createForwarder,
-  createGate,
-  openPeerDoor,
-  parseSelector,
-  startRosterExchange,
-} from './index.ts'
+import { createDirectory, createForwarder, createGate, createStanding, openPeerDoor, startRosterSync } from './index.ts'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -119,7 +111,17 @@ async function startNode(
   })
   gate.onChange(() => network.recheck())
   const directory = createDirectory({ roster, network, clock: systemClock, version: '0.1.0' })
-  const exchange = startRosterExchange({ network, roster, log: silentLogger, counters })
+  const standing = createStanding({ roster, selfId: network.id, clock: systemClock })
+  const author = () => undefined
+  const exchange = startRosterSync({
+    network,
+    roster,
+    standing,
+    author,
+    log: silentLogger,
+    counters,
+    clock: systemClock,
+  })
   let left = () => {}
   const streamLeft = new Promise<void>((resolve) => {
     left = resolve
@@ -128,7 +130,7 @@ async function startNode(
     log: silentLogger,
     whomToAsk: () => 'alpha',
     routes: [
-      implement(whoami, ({ caller }) => ({ id: caller.id, role: caller.role })),
+      implement(whoami, ({ caller }) => ({ id: caller.id, role: caller.rights.role })),
       implement(forever, async function* ({ signal }) {
         yield { n: 1 }
         await rejectOnAbort(signal).catch(left)
@@ -138,14 +140,15 @@ async function startNode(
   const close = openPeerDoor({
     network,
     router,
-    roleOf: (peer) => roster.roleOf(peer),
-    whenExchanged: exchange.whenExchanged,
+    rightsOf: (peer) => roster.rightsOf(peer),
+    whenExchanged: (peer) => exchange.whenExchanged(peer),
     headersTimeoutMs: 1000,
   })
   await network.start()
   cleanups.push(async () => {
     close()
     exchange.stop()
+    standing.stop()
     gate.stop()
     directory.stop()
     await network.stop()
@@ -361,37 +364,4 @@ test('a node that answers with another protocol ends the request, and does not l
 test('a node name that cannot be decoded is refused as such', async () => {
   const { alpha } = await pair('viewer')
   await expect((await clientVia(alpha, '%')).call(whoami, {})).rejects.toMatchObject({ code: 'request_invalid' })
-})
-
-test.each([
-  ['site=home', true],
-  ['site==home', true],
-  ['site!=home', false],
-  ['zone!=x', true],
-  ['site in (office, home)', true],
-  ['site in (office)', false],
-  ['site', true],
-  ['zone', false],
-  ['site=home,tier=web', true],
-  ['site=home, tier in (db,cache)', false],
-])('the selector %s selects as it says', (text, selected) => {
-  expect(parseSelector(text)({ site: 'home', tier: 'web' })).toBe(selected)
-})
-
-test('a selector of any form is parsed or refused, and a negation is the opposite', () => {
-  const word = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/)
-  fc.assert(
-    fc.property(word, word, fc.dictionary(word, word), (key, value, labels) => {
-      expect(parseSelector(`${key}=${value}`)(labels)).toBe(!parseSelector(`${key}!=${value}`)(labels))
-    }),
-  )
-  fc.assert(
-    fc.property(fc.string(), (text) => {
-      try {
-        parseSelector(text)({})
-      } catch (error) {
-        expect(error).toMatchObject({ code: 'selector_invalid' })
-      }
-    }),
-  )
 })

@@ -1,11 +1,72 @@
 import { implement, type Route } from '../api/index.ts'
-import { memberContract } from './contract.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Authority, Roster } from '../identity/index.ts'
+import type { Network } from '../net/index.ts'
+import { adminAddresses } from './admin-addresses.ts'
+import { createAskAuthority } from './ask-authority.ts'
+import { inviteContract, memberContract, tokenContract, trustContract } from './contract.ts'
 import type { Directory } from './directory.ts'
+import { createInvites } from './invites.ts'
+import { createMembers } from './members.ts'
+import type { NetworkKeys } from './network-keys.ts'
+import type { Standing } from './standing.ts'
+import { createTokens } from './tokens.ts'
+import { createTrust } from './trust.ts'
 
-export function memberRoutes(directory: Directory): Route[] {
+export interface MemberRoutesInit {
+  readonly roster: Roster
+  readonly network: Network
+  readonly directory: Directory
+  readonly authority: Authority
+  readonly networkKeys: Pick<NetworkKeys, 'rotate'>
+  readonly standing: Pick<Standing, 'isCurrent' | 'why'>
+  readonly clock: Clock
+  /** `trust.max_stale`. */
+  readonly maxStaleMs: number
+}
+
+/** The calls on nodes, invites, tokens and trust. */
+export function memberRoutes(init: MemberRoutesInit): Route[] {
+  const { directory, authority } = init
+  const admins = () => adminAddresses(init)
+  const members = createMembers({ ...init, askAuthority: createAskAuthority(init) })
+  const invites = createInvites({ ...init, admins })
+  const tokens = createTokens({ ...init, admins, remove: (id) => members.removeId(id) })
   return [
     implement(memberContract.list, ({ query }) =>
-      query.on === undefined ? directory.nodes() : directory.select(query.on),
+      query.on === undefined ? directory.everyone() : directory.select(query.on),
     ),
+    implement(memberContract.info, ({ params }) => members.info(params.node)),
+    implement(memberContract.authority, async () => ({
+      id: directory.self.id,
+      authority: Buffer.from(await authority.publicKey()).toString('base64'),
+    })),
+    implement(memberContract.add, ({ body }) => members.add(body)),
+    implement(memberContract.remove, ({ params }) => members.remove(params.node)),
+    implement(memberContract.rename, ({ params, body }) => members.rename(params.node, body.name)),
+    implement(memberContract.label, ({ params, body }) => members.label(params.node, body)),
+    implement(memberContract.grant, ({ params, body, signal }) => members.grant(params.node, body, signal)),
+    implement(memberContract.revoke, ({ params, body }) => members.revoke(params.node, body)),
+    implement(inviteContract.create, ({ body }) => invites.create(body)),
+    implement(inviteContract.list, () => invites.list()),
+    implement(inviteContract.close, ({ params }) => invites.close(params.invite)),
+    implement(tokenContract.create, ({ body }) => tokens.create(body)),
+    implement(tokenContract.list, () => tokens.list()),
+    implement(tokenContract.remove, ({ params }) => tokens.remove(params.token)),
+    ...trustRoutes(init),
+  ]
+}
+
+function trustRoutes(init: MemberRoutesInit): Route[] {
+  const trust = createTrust(init)
+  return [
+    implement(trustContract.status, () => trust.status()),
+    implement(trustContract.log, ({ query }) => trust.log(query)),
+    implement(trustContract.draftRecovery, ({ body }) => trust.draftRecovery(body)),
+    implement(trustContract.draftCheckpoint, () => trust.draftCheckpoint()),
+    implement(trustContract.submit, ({ body }) => trust.submit(body.envelopes)),
+    implement(trustContract.finishRecovery, ({ body }) => trust.finishRecovery(body.remove)),
+    implement(trustContract.acceptHead, () => trust.acceptHead()),
+    implement(trustContract.rotateKey, () => trust.rotateKey()),
   ]
 }

@@ -11,7 +11,7 @@ import {
 } from './constants.ts'
 import { netErrors } from './errors.ts'
 import { beatConnection, pingConnection } from './ping.ts'
-import type { ConnectionInfo, Direction, GateVerdict } from './types.ts'
+import type { ConnectionInfo, Direction, GateVerdict, Refusal } from './types.ts'
 
 interface ConnectionTableInit {
   self: string
@@ -22,7 +22,7 @@ interface ConnectionTableInit {
   agentOf: (peer: string) => string | null
   onConnected: (peer: string) => void
   onDisconnected: (peer: string) => void
-  onRefused: (refusal: { peer: string; address: string; reason: string }) => void
+  onRefused: (refusal: Refusal) => void
 }
 
 interface Entry {
@@ -228,7 +228,10 @@ export class ConnectionTable {
     this.#init.onRefused({
       peer: connection.remotePeer.toString(),
       address: connection.remoteAddr.toString(),
+      code: 'peer_not_allowed',
       reason,
+      cause: 'gate',
+      direction: connection.direction,
     })
   }
 

@@ -7,6 +7,24 @@ export const MAX_NETWORK_KEYS = 8
 /** How long a listener that refuses a proven peer waits for it to read the answer and leave. */
 export const REFUSAL_LINGER_MS = 1_000
 
+/** Time for a whole talk about admission: the answer may wait for a disk and for talks before it. */
+export const ADMISSION_TIMEOUT_MS = 15_000
+/** A request holds a signature or two and a few names. */
+export const ADMISSION_REQUEST_BYTES = 4 * 1024
+/** An answer holds what a new node begins with: the founding statement with its signatures, and keys. */
+export const ADMISSION_ANSWER_BYTES = 64 * 1024
+/** Before a request that was not answered well is closed: nobody tries fast. */
+export const ADMISSION_REFUSAL_DELAY_MS = 1_000
+/** Requests of one address (IPv6: one /64) that may fail: one who mistypes gets on, one who guesses does not. */
+export const ADMISSION_SOURCE_RATE = { burst: 5, perSecond: 0.1, maxKeys: 4096 }
+/** Requests of all together that may fail, so that many addresses cannot make a node check signatures without end. */
+export const ADMISSION_TOTAL_RATE = { burst: 20, perSecond: 5, maxKeys: 1 }
+/** Time for asking one address, all told; the other side has 15 s from its hello. */
+export const ADMISSION_ADDRESS_TIMEOUT_MS = 20_000
+
+/** Time for a protocol's "may this peer?"; one that waits for news of other nodes needs a second or two of it. */
+export const MAY_SERVE_TIMEOUT_MS = 6_000
+
 /** Largest Yamux window: what a paused stream can still be sent. libp2p's 16 MiB resets slow readers at 4 MiB. */
 export const STREAM_WINDOW_BYTES = 1024 * 1024
 /** The first Yamux window; the specification's value. */

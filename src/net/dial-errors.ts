@@ -5,15 +5,19 @@ import { netErrors } from './errors.ts'
 const CARRIED = [
   'network_key_mismatch',
   'peer_refused',
+  'admission_refused',
   'peer_not_allowed',
   'peer_id_mismatch',
   'protocol_unsupported',
+  'peer_unreachable',
 ] as const
 
 const HINTS: Partial<Record<(typeof CARRIED)[number], string>> = {
   network_key_mismatch: 'Both nodes must belong to the same network: compare "warren status" on both.',
   peer_refused: 'An admin adds this node to the network, or to authorized_peers on the other node.',
   peer_not_allowed: 'See who is admitted: warren nodes',
+  admission_refused: 'It does not take this request, or not now: ask one of its admins, and try again after a minute.',
+  peer_unreachable: 'Check that the node runs and that its port is open, then try again.',
   peer_id_mismatch: 'The node there may have been set up anew: check its id with "warren status" on it.',
 }
 

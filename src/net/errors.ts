@@ -7,6 +7,10 @@ export const netErrors = defineErrors({
     summary: 'The other side does not prove the same network key: it belongs to another network, or is no Warren node.',
   },
   peer_refused: { status: 403, summary: 'The other node does not admit this one.' },
+  admission_refused: {
+    status: 403,
+    summary: 'The node that was asked for admission closed the connection without an answer.',
+  },
   peer_not_allowed: { status: 403, summary: 'The rules of this node do not allow a connection with that peer.' },
   peer_id_mismatch: { status: 502, summary: 'Another node than the one asked for answers at that address.' },
   peer_unreachable: { status: 503, summary: 'No address of that peer answers.' },

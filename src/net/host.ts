@@ -9,8 +9,10 @@ import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
+import type { Logger } from '../base/log.ts'
 import {
   ADDRESS_DIAL_TIMEOUT_MS,
+  ADMISSION_ADDRESS_TIMEOUT_MS,
   DIAL_TIMEOUT_MS,
   INBOUND_CONNECTIONS_PER_SECOND,
   INITIAL_WINDOW_BYTES,
@@ -26,6 +28,7 @@ import { netErrors } from './errors.ts'
 import { hostLogger } from './host-log.ts'
 import { PendingConnections } from './pending.ts'
 import { type ProvingInit, provingEncrypter } from './proving-encrypter.ts'
+import { type SecuredChannel, talkingEncrypter } from './talking-encrypter.ts'
 import type { NetworkInit } from './types.ts'
 
 export type Host = Libp2pHost
@@ -84,6 +87,35 @@ export async function createHost({ network, onDiscovered, ...proving }: HostInit
       identify: identify(),
       ping: ping({ maxInboundStreams: MAX_PING_STREAMS, maxOutboundStreams: MAX_PING_STREAMS }),
     },
+  }) as Promise<Host>
+}
+
+interface AskingHostInit {
+  /** The 32-byte seed of the node's Ed25519 key. */
+  privateKey: Uint8Array
+  log: Logger
+  /** The talk on each connection that it dials. It rejects in the end, for nothing comes after it. */
+  talk: (secured: SecuredChannel) => Promise<void>
+}
+
+/** A host, not started, that listens to nothing, serves nothing, and holds one talk on each connection that it dials. */
+export async function createAskingHost({ privateKey, log, talk }: AskingHostInit): Promise<Host> {
+  return createLibp2p({
+    privateKey: await generateKeyPairFromSeed('Ed25519', privateKey),
+    start: false,
+    logger: hostLogger(log),
+    addresses: { listen: [] },
+    transports: [tcp()],
+    connectionEncrypters: [talkingEncrypter(tls(), talk), talkingEncrypter(noise(), talk)],
+    // Never reached, but Noise agrees on one in its handshake, and fails where there is none in common.
+    streamMuxers: [yamux()],
+    connectionGater: { denyDialMultiaddr: (address) => !isInternet(address) },
+    // Whoever dials has a shorter time for what a dead address costs.
+    connectionManager: {
+      dialTimeout: ADMISSION_ADDRESS_TIMEOUT_MS,
+      addressDialTimeout: ADMISSION_ADDRESS_TIMEOUT_MS,
+    },
+    connectionMonitor: { enabled: false },
   }) as Promise<Host>
 }
 

@@ -3,7 +3,8 @@
  *
  * Every feature that speaks to another node does it through a `Network`: it serves protocols with `handle` and opens
  * streams with `open`. Each connection is secured (TLS 1.3, else Noise), then both sides prove the network key, then
- * the gate is asked, and only then does the other side find anything to talk to. Types of libp2p never leave this
+ * the gate is asked, and only then does the other side find anything to talk to. Who has no key may ask for admission
+ * in place of the proof, one question and one answer, and is then cut off (`requestAdmission`). Types of libp2p never leave this
  * folder. It knows peers by id alone: names, roles and the roster are `member`'s, which gives the rules for gate and
  * proof. Nothing of libp2p is loaded before a network starts.
  *
@@ -16,8 +17,11 @@
  */
 export { type ReadMessageOptions, readMessage, readMessages, sendMessage, sendParts } from './frames.ts'
 export { createNetwork } from './network.ts'
+export { requestAdmission } from './request-admission.ts'
 export { type NetRoutesInit, netRoutes } from './routes.ts'
 export type {
+  AdmissionRequest,
+  AdmissionServer,
   ConnectionInfo,
   Direction,
   Gate,
@@ -27,6 +31,7 @@ export type {
   NetworkEvents,
   NetworkInit,
   ProofSource,
+  Refusal,
   SignalOptions,
   Stream,
 } from './types.ts'

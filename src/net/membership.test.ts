@@ -15,6 +15,7 @@ import { PING_PROTOCOL } from './constants.ts'
 import { addressOf, nextEvent, TEST_KEY, testNetwork, withNetworks } from './fixtures/networks.ts'
 import { channelBinding } from './proof-exchange.ts'
 import { provingEncrypter } from './proving-encrypter.ts'
+import { talkingEncrypter } from './talking-encrypter.ts'
 import type { Network } from './types.ts'
 
 const OTHER_KEY = Buffer.alloc(32, 8)
@@ -75,9 +76,16 @@ for (const [name, encrypters] of Object.entries(CHANNELS)) {
 
 test('a node with another network key is refused on both sides', async () => {
   await withNetworks([withKey(TEST_KEY), withKey(OTHER_KEY)], async (a, b) => {
-    const refused = nextEvent(a, 'refused')
+    const [refused, missed] = [nextEvent(a, 'refused'), nextEvent(b, 'refused')]
     await expect(b.connect(addressOf(a))).rejects.toMatchObject({ code: 'network_key_mismatch', status: 403 })
-    expect(await refused).toMatchObject({ peer: b.id, reason: 'it does not prove the network key' })
+    expect(await refused).toMatchObject({
+      peer: b.id,
+      reason: 'it does not prove the network key',
+      cause: 'proof',
+      direction: 'inbound',
+    })
+    const sameCode = { peer: a.id, code: 'network_key_mismatch', cause: 'proof', direction: 'outbound' }
+    expect(await missed).toMatchObject({ ...sameCode, address: expect.stringContaining('/ip4/127.0.0.1') })
     expect([...a.connections(), ...b.connections()]).toEqual([])
   })
 })
@@ -118,10 +126,35 @@ test('the gate refuses a peer that proves the key, and tells it so', async () =>
   await withNetworks([{ gate, counters }, {}], async (a, b) => {
     const refused = nextEvent(a, 'refused')
     await expect(b.connect(addressOf(a))).rejects.toMatchObject({ code: 'peer_refused' })
-    expect(await refused).toMatchObject({ peer: b.id, reason: 'not in the roster' })
+    expect(await refused).toMatchObject({ peer: b.id, reason: 'not in the roster', cause: 'gate' })
     expect(counters.get('net_refused', { cause: 'gate' })).toBe(1)
     expect(b.connections()).toEqual([])
   })
+})
+
+test('a dial that this node gives up amid the proof was refused by nobody', async () => {
+  const reached = Promise.withResolvers<void>()
+  const silent = await plainNode([
+    talkingEncrypter(tls() as never, () => {
+      reached.resolve()
+      return new Promise(() => undefined)
+    }),
+  ] as Encrypters)
+  try {
+    await withNetworks([{}, withKey(OTHER_KEY)], async (network, other) => {
+      const refusals: (string | null)[] = []
+      network.events.on('refused', ({ peer }) => refusals.push(peer))
+      const stop = new AbortController()
+      const dialled = network.connect(silent.getMultiaddrs()[0]?.toString() as string, { signal: stop.signal })
+      await reached.promise
+      stop.abort(new Error('enough'))
+      await expect(dialled).rejects.toThrow('enough')
+      await expect(network.connect(addressOf(other))).rejects.toMatchObject({ code: 'network_key_mismatch' })
+      expect(refusals).toEqual([other.id])
+    })
+  } finally {
+    await silent.stop()
+  }
 })
 
 test('the own gate is asked before dialling, and again when the id was not known before', async () => {
@@ -229,6 +262,7 @@ for (const [name, [encrypter]] of Object.entries(CHANNELS)) {
           self: self.id,
           gate: { allow: () => ({ allowed: true }) },
           onRefused: () => undefined,
+          desk: undefined as never,
           ...withKey(key),
         })(components)
       },
@@ -245,6 +279,6 @@ for (const [name, [encrypter]] of Object.entries(CHANNELS)) {
 }
 
 test('a TLS channel that cannot be bound to the proof is refused rather than proved without', () => {
-  expect(() => channelBinding('/tls/1.0.0', {} as never)).toThrow('does not show its socket')
-  expect(channelBinding('/noise', {} as never)).toHaveLength(0)
+  expect(() => channelBinding('/tls/1.0.0', {} as never, 'proof')).toThrow('does not show its socket')
+  expect(channelBinding('/noise', {} as never, 'proof')).toHaveLength(0)
 })

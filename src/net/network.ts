@@ -3,6 +3,7 @@ import { EventBus } from '../base/events.ts'
 import { withTimeout } from '../base/wait.ts'
 import { identityErrors, peerIdOf, signerFromSeed } from '../identity/index.ts'
 import { AddressBook } from './address-book.ts'
+import { AdmissionDesk } from './admission-desk.ts'
 import { ConnectionTable } from './connections.ts'
 import { DIAL_TIMEOUT_MS, MAX_NETWORK_KEYS, OPEN_TIMEOUT_MS, PING_TIMEOUT_MS } from './constants.ts'
 import { dialError } from './dial-errors.ts'
@@ -22,6 +23,7 @@ import type {
   Network,
   NetworkEvents,
   NetworkInit,
+  Refusal,
   SignalOptions,
   Stream,
 } from './types.ts'
@@ -44,6 +46,7 @@ class Libp2pNetwork implements Network {
   readonly #protocols: ProtocolTable
   readonly #table: ConnectionTable
   readonly #dialler: Dialler
+  readonly #desk: AdmissionDesk
   readonly #agents = new Map<string, string>()
   /** Peers that a person has disconnected. */
   readonly #held = new Set<string>()
@@ -59,7 +62,15 @@ class Libp2pNetwork implements Network {
     this.id = peerIdOf(signerFromSeed(init.privateKey).publicKey)
     this.events = new EventBus((error) => log.error({ error: String(error) }, 'a listener of the network failed'))
     this.#refusalLog = new RefusalLog(log, clock)
-    this.#protocols = new ProtocolTable({ clock, log, counters })
+    this.#protocols = new ProtocolTable({
+      clock,
+      log,
+      counters,
+      mayServe: init.mayServe,
+      onRefused: (refused) => this.events.emit('served_refused', refused),
+    })
+    const server = init.admission
+    this.#desk = new AdmissionDesk({ server, clock, log, counters, onRefused: (refusal) => this.#onRefused(refusal) })
     this.#table = new ConnectionTable({
       self: this.id,
       clock,
@@ -72,7 +83,7 @@ class Libp2pNetwork implements Network {
         this.events.emit('connected', { peer })
       },
       onDisconnected: (peer) => this.#onDisconnected(peer),
-      onRefused: (refusal) => this.#onRefused({ ...refusal, cause: 'gate' }),
+      onRefused: (refusal) => this.#onRefused(refusal),
     })
     this.#dialler = new Dialler({
       clock,
@@ -100,6 +111,7 @@ class Libp2pNetwork implements Network {
       self: this.id,
       gate: { allow: (peer, direction) => this.#allow(peer, direction) },
       proof: this.#init.proof,
+      desk: this.#desk,
       onRefused: (refusal) => this.#onRefused(refusal),
       onDiscovered: (peer, addresses) => this.#onDiscovered(peer, addresses),
     })
@@ -305,8 +317,8 @@ class Libp2pNetwork implements Network {
     this.events.emit('disconnected', { peer })
   }
 
-  #onRefused({ cause, ...refusal }: NetworkEvents['refused'] & { cause: string }): void {
-    this.#init.counters.add('net_refused', 1, { cause })
+  #onRefused(refusal: Refusal): void {
+    this.#init.counters.add('net_refused', 1, { cause: refusal.cause })
     this.#refusalLog.tell(refusal)
     this.events.emit('refused', refusal)
   }

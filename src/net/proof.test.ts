@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
+  admissionTranscript,
   checkDiallerProof,
   checkListenerAnswer,
   decodeHello,
@@ -70,7 +71,7 @@ test('a proof is good for its own connection, side and network only', () => {
   expect(checkListenerAnswer(Buffer.concat([Buffer.of(0), proof]), [KEY], CONTEXT)).toBeUndefined()
 })
 
-test('an admission cannot be turned into a refusal, nor a refusal into an admission', () => {
+test('a yes of the listener cannot be turned into a no, nor a no into a yes', () => {
   const answer = encodeListenerAnswer(KEY, CONTEXT, 'refused')
   answer[0] = 0
   expect(checkListenerAnswer(answer, [KEY], CONTEXT)).toBeUndefined()
@@ -81,8 +82,8 @@ test('no bytes make a parser throw, and none that were not made with the key are
     fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
       expect(checkDiallerProof(bytes, [KEY], CONTEXT)).toBeUndefined()
       expect(checkListenerAnswer(bytes, [KEY], CONTEXT)).toBeUndefined()
-      const nonce = decodeHello(bytes)
-      expect(nonce === undefined || nonce.length === 32).toBe(true)
+      const hello = decodeHello(bytes)
+      expect(hello === undefined || hello.nonce.length === 32).toBe(true)
     }),
   )
 })
@@ -90,7 +91,9 @@ test('no bytes make a parser throw, and none that were not made with the key are
 test('a hello gives its nonce back, and one bit changed in a proof is noticed', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.nat(32 * 8 - 1), (nonce, bit) => {
-      expect(decodeHello(encodeHello(nonce))).toEqual(Buffer.from(nonce))
+      for (const purpose of ['proof', 'admission'] as const) {
+        expect(decodeHello(encodeHello({ purpose, nonce }))).toEqual({ purpose, nonce: Buffer.from(nonce) })
+      }
       const context = { ...CONTEXT, diallerNonce: nonce }
       const proof = encodeDiallerProof([KEY], context)
       proof.writeUInt8(proof.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
@@ -103,4 +106,34 @@ test('more proofs than keys may be held are refused', () => {
   const keys = Array.from({ length: 9 }, (_, index) => Buffer.alloc(32, index))
   expect(checkDiallerProof(encodeDiallerProof(keys, CONTEXT), keys, CONTEXT)).toBeUndefined()
   expect(checkDiallerProof(encodeDiallerProof(keys.slice(1), CONTEXT), keys, CONTEXT)).toEqual(keys[1])
+})
+
+test('the transcript of an admission is of one channel between two peers, and nothing else', () => {
+  const changes: Partial<ProofContext>[] = [
+    {},
+    { dialler: 'C' },
+    { listener: 'C' },
+    { dialler: 'B', listener: 'A' },
+    { channel: '/noise' },
+    { binding: Buffer.alloc(32, 8) },
+    { binding: Buffer.alloc(0) },
+    { diallerNonce: Buffer.alloc(32, 9) },
+    { listenerNonce: Buffer.alloc(32, 9) },
+    { dialler: 'AB', listener: '' },
+  ]
+  const transcripts = changes.map((change) => admissionTranscript({ ...CONTEXT, ...change }).toString('hex'))
+  expect(new Set(transcripts).size).toBe(changes.length)
+  expect(transcripts.every((transcript) => transcript.length === 64)).toBe(true)
+  expect(admissionTranscript({ ...CONTEXT }).toString('hex')).toBe(transcripts[0])
+})
+
+test('the transcript is that of the protocol page, byte by byte', () => {
+  const field = (value: string | Uint8Array): Buffer => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(value.length)
+    return Buffer.concat([length, Buffer.from(value as string)])
+  }
+  const { dialler, listener, channel, binding, diallerNonce, listenerNonce } = CONTEXT
+  const said = ['warren admission 1', dialler, listener, channel, binding, diallerNonce, listenerNonce].map(field)
+  expect(admissionTranscript(CONTEXT)).toEqual(createHash('sha256').update(Buffer.concat(said)).digest())
 })

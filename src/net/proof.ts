@@ -1,14 +1,15 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import { MAX_NETWORK_KEYS } from './constants.ts'
 
-const PROOF_VERSION = 1
+/** The version byte of a hello says what its sender wants. */
+const HELLO_VERSIONS = { proof: 1, admission: 2 } as const
 export const NONCE_BYTES = 32
 const MAC_BYTES = 32
 const LABEL = 'warren membership proof 1'
+const ADMISSION_LABEL = 'warren admission 1'
 
-/** What both sides know and the proof is bound to. */
-export interface ProofContext {
-  readonly networkId: string
+/** What both sides know of their channel. */
+export interface ChannelContext {
   /** Peer id of the side that dialled. */
   readonly dialler: string
   readonly listener: string
@@ -20,18 +21,35 @@ export interface ProofContext {
   readonly listenerNonce: Uint8Array
 }
 
-/** The listener's decision about a peer that has proved the key. */
-type Admission = 'admitted' | 'refused'
-const ADMISSION_BYTES = { admitted: 0, refused: 1 } as const
-
-/** First message of each side: version and nonce. */
-export function encodeHello(nonce: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.of(PROOF_VERSION), nonce])
+/** What the proof is bound to. */
+export interface ProofContext extends ChannelContext {
+  readonly networkId: string
 }
 
-/** The nonce of a hello; undefined where it is none, or of another version. */
-export function decodeHello(body: Uint8Array): Uint8Array | undefined {
-  return body.length === 1 + NONCE_BYTES && body[0] === PROOF_VERSION ? body.subarray(1) : undefined
+/** The listener's decision about a peer that has proved the key. */
+type Verdict = 'admitted' | 'refused'
+const VERDICT_BYTES = { admitted: 0, refused: 1 } as const
+
+/** What a dialler wants: to prove the network key and go on, or to ask for admission and leave. */
+export type Purpose = keyof typeof HELLO_VERSIONS
+
+/** First message of each side. */
+export interface Hello {
+  readonly purpose: Purpose
+  readonly nonce: Uint8Array
+}
+
+/** A hello as its bytes: version and nonce. A listener's is always one for the proof. */
+export function encodeHello({ purpose, nonce }: Hello): Buffer {
+  return Buffer.concat([Buffer.of(HELLO_VERSIONS[purpose]), nonce])
+}
+
+/** What a hello says; undefined where it is none, or of another version. */
+export function decodeHello(body: Uint8Array): Hello | undefined {
+  if (body.length !== 1 + NONCE_BYTES) return undefined
+  const nonce = body.subarray(1)
+  if (body[0] === HELLO_VERSIONS.proof) return { purpose: 'proof', nonce }
+  return body[0] === HELLO_VERSIONS.admission ? { purpose: 'admission', nonce } : undefined
 }
 
 /** The dialler's proof: one code under each of its network keys, so that one of them may be on its way out. */
@@ -59,8 +77,8 @@ export function checkDiallerProof(
 }
 
 /** The listener's answer, under the key that the dialler has proved. */
-export function encodeListenerAnswer(networkKey: Uint8Array, context: ProofContext, admission: Admission): Buffer {
-  return Buffer.concat([Buffer.of(ADMISSION_BYTES[admission]), code(networkKey, context, `listener ${admission}`)])
+export function encodeListenerAnswer(networkKey: Uint8Array, context: ProofContext, verdict: Verdict): Buffer {
+  return Buffer.concat([Buffer.of(VERDICT_BYTES[verdict]), code(networkKey, context, `listener ${verdict}`)])
 }
 
 /** The listener's decision; undefined where it does not prove the key. */
@@ -68,35 +86,43 @@ export function checkListenerAnswer(
   body: Uint8Array,
   networkKeys: readonly Uint8Array[],
   context: ProofContext,
-): Admission | undefined {
+): Verdict | undefined {
   if (body.length !== 1 + MAC_BYTES) return undefined
-  const admission = body[0] === ADMISSION_BYTES.admitted ? 'admitted' : body[0] === 1 ? 'refused' : undefined
-  if (admission === undefined) return undefined
+  const verdict = body[0] === VERDICT_BYTES.admitted ? 'admitted' : body[0] === 1 ? 'refused' : undefined
+  if (verdict === undefined) return undefined
   let valid = false
   for (const key of networkKeys) {
-    valid = timingSafeEqual(code(key, context, `listener ${admission}`), body.subarray(1)) || valid
+    valid = timingSafeEqual(code(key, context, `listener ${verdict}`), body.subarray(1)) || valid
   }
-  return valid ? admission : undefined
+  return valid ? verdict : undefined
+}
+
+/** 32 bytes that stand for one channel between two peers, for a request for admission to be bound to. */
+export function admissionTranscript(context: ChannelContext): Buffer {
+  return createHash('sha256')
+    .update(fields([ADMISSION_LABEL, ...channelFields(context)]))
+    .digest()
 }
 
 function code(networkKey: Uint8Array, context: ProofContext, side: string): Buffer {
   const proofKey = Buffer.from(hkdfSync('sha256', networkKey, new Uint8Array(0), LABEL, MAC_BYTES))
-  const mac = createHmac('sha256', proofKey)
-  for (const field of [
-    LABEL,
-    side,
-    context.networkId,
-    context.dialler,
-    context.listener,
-    context.channel,
-    context.binding,
-    context.diallerNonce,
-    context.listenerNonce,
-  ]) {
-    const bytes = Buffer.from(field as string)
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(bytes.length)
-    mac.update(length).update(bytes)
-  }
-  return mac.digest()
+  const said = fields([LABEL, side, context.networkId, ...channelFields(context)])
+  return createHmac('sha256', proofKey).update(said).digest()
+}
+
+function channelFields(context: ChannelContext): (string | Uint8Array)[] {
+  const { dialler, listener, channel, binding, diallerNonce, listenerNonce } = context
+  return [dialler, listener, channel, binding, diallerNonce, listenerNonce]
+}
+
+/** Each value with its length before it, so that no two lists of values give the same bytes. */
+function fields(values: readonly (string | Uint8Array)[]): Buffer {
+  return Buffer.concat(
+    values.flatMap((value) => {
+      const bytes = Buffer.from(value as string)
+      const length = Buffer.alloc(4)
+      length.writeUInt32BE(bytes.length)
+      return [length, bytes]
+    }),
+  )
 }

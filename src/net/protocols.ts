@@ -4,15 +4,27 @@ import type { Counters } from '../base/counters.ts'
 import { toWarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { TokenBuckets } from '../base/token-buckets.ts'
-import { MAX_STREAMS_PER_CONNECTION, MAX_STREAMS_PER_PEER, STREAM_RATE } from './constants.ts'
+import { withTimeout } from '../base/wait.ts'
+import { MAX_STREAMS_PER_CONNECTION, MAX_STREAMS_PER_PEER, MAY_SERVE_TIMEOUT_MS, STREAM_RATE } from './constants.ts'
 import type { Host } from './host.ts'
 import { wrapStream } from './stream.ts'
 import type { HandleOptions, Stream } from './types.ts'
 
 type Handler = (stream: Stream) => void | Promise<void>
 
+interface ProtocolTableInit {
+  clock: Clock
+  log: Logger
+  counters: Counters
+  /** See `NetworkInit`. */
+  mayServe: ((peer: string, protocol: string) => boolean | Promise<boolean>) | undefined
+  /** Hears of each stream that `mayServe` did not allow. */
+  onRefused: (refused: { peer: string; protocol: string }) => void
+}
+
 interface Served {
   readonly handler: Handler
+  readonly always: boolean
   readonly maxStreamsPerPeer: number
   readonly openByPeer: Map<string, number>
 }
@@ -20,21 +32,20 @@ interface Served {
 /** The protocols that this node serves, how many streams of each a peer holds open, and how fast it opens them (NET-12). */
 export class ProtocolTable {
   readonly #served = new Map<string, Served>()
-  readonly #log: Logger
-  readonly #counters: Counters
+  readonly #init: ProtocolTableInit
   readonly #rate: TokenBuckets
   #host: Host | undefined
 
-  constructor({ clock, log, counters }: { clock: Clock; log: Logger; counters: Counters }) {
-    this.#log = log
-    this.#counters = counters
-    this.#rate = new TokenBuckets({ ...STREAM_RATE, clock })
+  constructor(init: ProtocolTableInit) {
+    this.#init = init
+    this.#rate = new TokenBuckets({ ...STREAM_RATE, clock: init.clock })
   }
 
   /** Serves a protocol until the returned function is called; a second handler of one protocol is a mistake in the program. */
-  handle(protocol: string, handler: Handler, { maxStreamsPerPeer = MAX_STREAMS_PER_PEER }: HandleOptions): () => void {
+  handle(protocol: string, handler: Handler, options: HandleOptions): () => void {
+    const { maxStreamsPerPeer = MAX_STREAMS_PER_PEER, always = false } = options
     if (this.#served.has(protocol)) throw new Error(`${protocol} has a handler already`)
-    this.#served.set(protocol, { handler, maxStreamsPerPeer, openByPeer: new Map() })
+    this.#served.set(protocol, { handler, always, maxStreamsPerPeer, openByPeer: new Map() })
     if (this.#host !== undefined) this.#inBackground(this.#register(this.#host, protocol))
     return () => {
       this.#served.delete(protocol)
@@ -61,8 +72,8 @@ export class ProtocolTable {
     const peer = connection.remotePeer.toString()
     const open = served?.openByPeer.get(peer) ?? 0
     if (served === undefined || open >= served.maxStreamsPerPeer || !this.#rate.take(peer)) {
-      this.#counters.add('net_streams_refused', 1, { protocol })
-      this.#log.debug({ peer, protocol, open }, 'a stream over the limits of its protocol was refused')
+      this.#init.counters.add('net_streams_refused', 1, { protocol })
+      this.#init.log.debug({ peer, protocol, open }, 'a stream over the limits of its protocol was refused')
       inner.abort(new Error('too many streams'))
       return
     }
@@ -76,7 +87,42 @@ export class ProtocolTable {
     }
     if (inner.status === 'open') inner.addEventListener('close', uncount, { once: true })
     else uncount()
-    void this.#serve(served.handler, stream)
+    const verdict = this.#mayServe(served, stream)
+    if (verdict === true) void this.#serve(served.handler, stream)
+    else void this.#serveLater(served, stream, verdict)
+  }
+
+  /** A yes that is there at once costs no wait; what throws is a no. */
+  #mayServe({ always }: Served, { peer, protocol }: Stream): boolean | Promise<boolean> {
+    const { mayServe } = this.#init
+    if (always || mayServe === undefined) return true
+    try {
+      return mayServe(peer, protocol)
+    } catch (error) {
+      this.#init.log.error({ peer, protocol, error: String(error) }, 'it is not known whether to serve a peer')
+      return false
+    }
+  }
+
+  /** The bytes of the stream wait in it; its window bounds them. */
+  async #serveLater(served: Served, stream: Stream, verdict: boolean | Promise<boolean>): Promise<void> {
+    const { peer, protocol } = stream
+    const { clock, counters, log, onRefused } = this.#init
+    const closed = new AbortController()
+    const onClose = (): void => closed.abort()
+    stream.once('close', onClose)
+    const allowed = await withTimeout('whether to serve a peer', MAY_SERVE_TIMEOUT_MS, async () => verdict, {
+      signal: closed.signal,
+      clock,
+    }).catch(() => false)
+    stream.off('close', onClose)
+    if (stream.destroyed) return
+    if (allowed && this.#served.get(protocol) === served) return await this.#serve(served.handler, stream)
+    stream.destroy()
+    if (allowed) return
+    counters.add('net_streams_refused', 1, { protocol })
+    log.debug({ peer, protocol }, 'a stream of a peer that is not served was refused')
+    onRefused({ peer, protocol })
   }
 
   async #serve(handler: Handler, stream: Stream): Promise<void> {
@@ -85,12 +131,12 @@ export class ProtocolTable {
     } catch (thrown) {
       const { code, message } = toWarrenError(thrown)
       if (!stream.destroyed)
-        this.#log.warn({ peer: stream.peer, protocol: stream.protocol, code, message }, 'a protocol failed')
+        this.#init.log.warn({ peer: stream.peer, protocol: stream.protocol, code, message }, 'a protocol failed')
       stream.destroy(thrown instanceof Error ? thrown : new Error(message))
     }
   }
 
   #inBackground(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#log.error({ error: String(error) }, 'a protocol could not be registered'))
+    work.catch((error: unknown) => this.#init.log.error({ error: String(error) }, 'a protocol could not be registered'))
   }
 }

@@ -1,19 +1,22 @@
-import type { ConnectionEncrypter, MessageStream, SecureConnectionOptions, SecuredConnection } from '@libp2p/interface'
-import { serviceCapabilities } from '@libp2p/interface'
-import { toWarrenError, WarrenError } from '../base/errors.ts'
+import type { ConnectionEncrypter } from '@libp2p/interface'
+import { toWarrenError } from '../base/errors.ts'
+import type { AdmissionDesk } from './admission-desk.ts'
 import { PROOF_TIMEOUT_MS } from './constants.ts'
-import { carryCode } from './dial-errors.ts'
 import { netErrors } from './errors.ts'
-import { channelBinding, proveAsDialler, proveAsListener } from './proof-exchange.ts'
-import type { Direction, Gate, ProofSource } from './types.ts'
+import { admissionTranscript } from './proof.ts'
+import { channelBinding, greetAsDialler, greetAsListener, proveAsDialler, proveAsListener } from './proof-exchange.ts'
+import { type SecuredChannel, talkingEncrypter } from './talking-encrypter.ts'
+import type { Gate, ProofSource, Refusal } from './types.ts'
 
 export interface ProvingInit {
   /** This node's peer id. */
   self: string
   gate: Gate
   proof: ProofSource
-  /** Hears of every connection that is not let through. */
-  onRefused: (refusal: { peer: string | null; address: string; reason: string; cause: 'gate' | 'proof' }) => void
+  /** Where those go who ask for admission in place of the proof. */
+  desk: AdmissionDesk
+  /** Hears of every connection that the proof or the gate does not let through. */
+  onRefused: (refusal: Refusal) => void
 }
 
 /**
@@ -24,76 +27,43 @@ export function provingEncrypter<C>(
   inner: (components: C) => ConnectionEncrypter,
   init: ProvingInit,
 ): (components: C) => ConnectionEncrypter {
-  return (components) => {
-    const encrypter = inner(components)
-    const secure = async (
-      direction: Direction,
-      connection: MessageStream,
-      options?: SecureConnectionOptions,
-    ): Promise<SecuredConnection> => {
-      const secured = await (direction === 'inbound'
-        ? encrypter.secureInbound(connection, options)
-        : encrypter.secureOutbound(connection, options)
-      ).catch((error: unknown) => {
-        if (error instanceof Error && error.name === 'UnexpectedPeerError') {
-          throw carryCode(netErrors.peer_id_mismatch('another node answers there'))
-        }
-        throw error
-      })
-      await prove(secured, { direction, connection, protocol: encrypter.protocol, options, init })
-      return secured
-    }
-    return {
-      protocol: encrypter.protocol,
-      secureInbound: (connection, options) => secure('inbound', connection, options),
-      secureOutbound: (connection, options) => secure('outbound', connection, options),
-      [Symbol.toStringTag]: 'proving-encrypter',
-      [serviceCapabilities]: ['@libp2p/connection-encryption'],
-    } as ConnectionEncrypter
-  }
+  return talkingEncrypter(inner, async (secured) => {
+    const asked = await prove(secured, init).catch((thrown: unknown) => refuse(thrown, secured, init))
+    if (asked === undefined) return
+    await init.desk.attend(asked)
+    throw new Error('a connection for admission ends with it')
+  })
 }
 
-interface ProveOptions {
-  direction: Direction
-  connection: MessageStream
-  protocol: string
-  options: SecureConnectionOptions | undefined
-  init: ProvingInit
-}
-
-async function prove(secured: SecuredConnection, { direction, connection, protocol, options, init }: ProveOptions) {
-  const peer = secured.remotePeer.toString()
+/** Resolves to the talk that the dialler wants in place of the proof; undefined where the proof has succeeded. */
+async function prove(secured: SecuredChannel, { self, gate, proof }: ProvingInit) {
+  const { channel, peer, address, direction, protocol } = secured
   const timeout = AbortSignal.timeout(PROOF_TIMEOUT_MS)
-  try {
-    const exchange = {
-      channel: secured.connection,
-      keys: init.proof.keys(),
-      context: {
-        networkId: init.proof.networkId(),
-        dialler: direction === 'outbound' ? init.self : peer,
-        listener: direction === 'outbound' ? peer : init.self,
-        channel: protocol,
-        binding: channelBinding(protocol, secured.connection),
-      },
-      signal: options?.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]),
-    }
-    if (direction === 'inbound') {
-      await proveAsListener({ ...exchange, admit: () => init.gate.allow(peer, direction) })
-    } else {
-      const verdict = init.gate.allow(peer, direction)
-      if (!verdict.allowed) throw netErrors.peer_not_allowed(verdict.reason)
-      await proveAsDialler(exchange)
-    }
-  } catch (thrown) {
-    const error = thrown instanceof WarrenError ? thrown : toWarrenError(thrown)
-    secured.connection.abort(error)
-    const cause = error.code === 'peer_not_allowed' || error.code === 'peer_refused' ? 'gate' : 'proof'
-    init.onRefused({ peer, address: addressOf(connection), reason: error.message, cause })
-    throw carryCode(error)
+  const signal = secured.signal === undefined ? timeout : AbortSignal.any([timeout, secured.signal])
+  const known = { networkId: proof.networkId(), channel: protocol }
+  const keys = proof.keys()
+  if (direction === 'outbound') {
+    const verdict = gate.allow(peer, direction)
+    if (!verdict.allowed) throw netErrors.peer_not_allowed(verdict.reason)
+    const nonces = await greetAsDialler(channel, 'proof', signal)
+    const binding = channelBinding(protocol, channel, 'proof')
+    const context = { ...known, dialler: self, listener: peer, binding, ...nonces }
+    await proveAsDialler({ channel, keys, context, signal })
+    return undefined
   }
+  const { purpose, nonces } = await greetAsListener(channel, signal)
+  const binding = channelBinding(protocol, channel, purpose)
+  const context = { ...known, dialler: peer, listener: self, binding, ...nonces }
+  if (purpose === 'admission') return { channel, peer, address, transcript: admissionTranscript(context) }
+  await proveAsListener({ channel, keys, context, signal, admit: () => gate.allow(peer, direction) })
+  return undefined
 }
 
-function addressOf(connection: MessageStream): string {
-  const { remoteAddr } = connection as MessageStream & { remoteAddr?: { toString(): string } }
-  return remoteAddr?.toString() ?? 'unknown'
+function refuse(thrown: unknown, { peer, address, direction, signal }: SecuredChannel, init: ProvingInit): never {
+  const error = toWarrenError(thrown)
+  const cause = error.code === 'peer_not_allowed' || error.code === 'peer_refused' ? 'gate' : 'proof'
+  // A dial that this node gave up was refused by nobody.
+  const givenUp = direction === 'outbound' && signal?.aborted === true
+  if (!givenUp) init.onRefused({ peer, address, code: error.code, reason: error.message, cause, direction })
+  throw error
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { TokenBuckets } from '../base/token-buckets.ts'
+import type { Refusal } from './types.ts'
 
 /** Strangers can knock as often as they like: a line for each would fill the disk. Every one is counted all the same. */
 const LINES = { perSecond: 0.2, burst: 20, maxKeys: 1 }
@@ -16,7 +17,7 @@ export class RefusalLog {
     this.#lines = new TokenBuckets({ ...LINES, clock })
   }
 
-  tell(refusal: { peer: string | null; address: string; reason: string }): void {
+  tell(refusal: Refusal): void {
     if (!this.#lines.take('refused')) {
       this.#leftOut++
       return

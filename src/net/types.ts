@@ -35,6 +35,28 @@ export interface ProofSource {
   keys(): Uint8Array[]
 }
 
+/** A request for admission: from a peer that may have no key of this network, over a channel that ends with the answer. */
+export interface AdmissionRequest {
+  /** Authenticated id of who asks. */
+  readonly peer: string
+  /** Multiaddr from which it asks. */
+  readonly address: string
+  /** What it says, at most 4 KiB; hostile until checked. */
+  readonly message: Uint8Array
+  /** 32 bytes that both sides know and that are of this channel alone, for a signature to be bound to. */
+  readonly transcript: Uint8Array
+  /** Fires when the time is over or the other side has left. */
+  readonly signal: AbortSignal
+}
+
+/** Answers requests for admission. */
+export interface AdmissionServer {
+  /** False where this peer is not even to be heard. Asked at every request: keep it fast. */
+  isOpen(peer: string): boolean
+  /** The answer, at most 64 KiB. Where it throws, the connection closes without a word and the attempt counts as failed. */
+  answer(request: AdmissionRequest): Promise<Uint8Array>
+}
+
 /** A connection that counts: its peer has answered over it. */
 export interface ConnectionInfo {
   readonly peer: string
@@ -51,6 +73,23 @@ export interface ConnectionInfo {
   readonly encryption: 'TLS 1.3' | 'Noise' | string
 }
 
+/** A connection that was not let through. */
+export interface Refusal {
+  /** Null until it is authenticated. */
+  readonly peer: string | null
+  readonly address: string
+  /**
+   * The error's code. `network_key_mismatch` on an outbound connection: the peer did not take this node's proof, or
+   * gave none.
+   */
+  readonly code: string
+  /** For people. */
+  readonly reason: string
+  /** What refused it: the rules of either side, the membership proof, or the talk about admission. */
+  readonly cause: 'gate' | 'proof' | 'admission'
+  readonly direction: Direction
+}
+
 /** What a network tells about its peers. */
 export interface NetworkEvents {
   /** A peer answered a first request; once a peer, whatever the number of its connections. */
@@ -59,8 +98,10 @@ export interface NetworkEvents {
   disconnected: { peer: string }
   /** A peer was found on the local network. Nothing is known about it but what it says itself. */
   discovered: { peer: string; addresses: string[] }
-  /** A connection was refused by the gate or for want of the proof. `peer` is null until it is authenticated. */
-  refused: { peer: string | null; address: string; reason: string }
+  /** A connection was refused, by this node or the other. */
+  refused: Refusal
+  /** A peer that is connected was not served a protocol, by `mayServe`. */
+  served_refused: { peer: string; protocol: string }
 }
 
 /** What a network needs from its surroundings. */
@@ -75,6 +116,13 @@ export interface NetworkInit {
   agent: string
   gate: Gate
   proof: ProofSource
+  /** Answers those who ask for admission in place of the proof; without it nobody is heard. */
+  admission?: AdmissionServer
+  /**
+   * Asked for every stream that a peer opens, but of protocols handled with `always`. The stream waits meanwhile, at
+   * most 6 s; without a yes it is reset.
+   */
+  mayServe?: (peer: string, protocol: string) => boolean | Promise<boolean>
   /** Multiaddrs of peers to stay connected with; `/p2p/ID` at the end where the id is known. */
   staticPeers: readonly string[]
   /** Look for peers on the local network, and be found there. */
@@ -93,6 +141,8 @@ export interface SignalOptions {
 export interface HandleOptions {
   /** Streams of this protocol that one peer may hold open; more are reset. Default 32. */
   maxStreamsPerPeer?: number
+  /** Serve it without asking `mayServe`. */
+  always?: boolean
 }
 
 /** This node among its peers. */

@@ -33,7 +33,8 @@ async function serve(home: string) {
   const server = await startLocalServer({
     home,
     env: {},
-    handle: (req, res) => void router.handle(req, res, { door: 'local', id: 'me', role: 'admin' }),
+    handle: (req, res) =>
+      void router.handle(req, res, { door: 'local', id: 'me', rights: { role: 'admin', grants: [] } }),
   })
   cleanups.push(() => server.stop())
   return server
@@ -131,7 +132,8 @@ test('a home whose socket path is too long is reached through a short one', asyn
   const server = await startLocalServer({
     home,
     env: { XDG_RUNTIME_DIR: runtime },
-    handle: (req, res) => void router.handle(req, res, { door: 'local', id: 'me', role: 'admin' }),
+    handle: (req, res) =>
+      void router.handle(req, res, { door: 'local', id: 'me', rights: { role: 'admin', grants: [] } }),
   })
   cleanups.push(() => server.stop())
   expect(server.socket.startsWith(runtime)).toBe(true)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { defineCall, defineStream } from '../api/contract.ts'
+import { appOfDocument, appOfRequest } from './subject.ts'
 import { MAX_WAIT_MS, OUTCOME_STATES, PHASES, ROLLOUT_STATES } from './words.ts'
 
 const packageSchema = z.object({ name: z.string(), version: z.string(), digest: z.string().regex(/^[0-9a-f]{64}$/) })
@@ -20,6 +21,8 @@ export const requestSchema = z.strictObject({
   retry_delay_ms: waitMs.optional(),
   /** Nodes besides the author that hold the package. */
   sources: z.array(z.string()).max(16).default([]),
+  /** Nodes that have not heard of an admin for `trust.max_stale` install the package all the same. */
+  accept_stale: z.boolean().default(false),
 })
 /** A request as the daemon has parsed it. */
 export type RolloutRequest = z.output<typeof requestSchema>
@@ -127,6 +130,7 @@ export const rolloutContract = {
     path: '/v1/rollout/plan',
     role: 'viewer',
     summary: 'What a deploy would change, node by node; moves nothing',
+    subject: appOfRequest,
     body: requestSchema,
     response: planSchema,
   }),
@@ -144,6 +148,7 @@ export const rolloutContract = {
     path: '/v1/rollout',
     role: 'operator',
     summary: 'Begin a signed rollout and follow it; it goes on when the caller leaves',
+    subject: appOfDocument,
     body: z.strictObject({ envelope: envelopeSchema, timeout_ms: waitMs.optional() }),
     event: eventSchema,
   }),
@@ -151,7 +156,8 @@ export const rolloutContract = {
     method: 'GET',
     path: '/v1/rollout',
     role: 'viewer',
-    summary: 'The rollouts that this node knows, newest first',
+    summary: 'The rollouts that this node knows, newest first; of them those that the caller may see',
+    filtered: true,
     response: z.array(rowSchema),
   }),
   status: defineCall({
@@ -159,6 +165,7 @@ export const rolloutContract = {
     path: '/v1/rollout/{id}',
     role: 'viewer',
     summary: 'One rollout, node by node; the id may be a unique start',
+    filtered: true,
     params: idParams,
     response: statusSchema,
   }),
@@ -167,6 +174,7 @@ export const rolloutContract = {
     path: '/v1/rollout/{id}/watch',
     role: 'viewer',
     summary: 'Follow a rollout until nothing more is expected of it',
+    filtered: true,
     params: idParams,
     query: z.object({ timeout_ms: z.coerce.number().int().min(0).max(MAX_WAIT_MS).optional() }),
     event: eventSchema,
@@ -190,6 +198,7 @@ export const rolloutContract = {
     path: '/v1/rollout/halt',
     role: 'operator',
     summary: 'Halt a rollout by a signed statement',
+    filtered: true,
     body: z.strictObject({ envelope: envelopeSchema }),
     response: statusSchema,
   }),

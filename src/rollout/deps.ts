@@ -25,7 +25,7 @@ export interface RolloutTransfer<P extends StoredPackage = StoredPackage> {
 
 /** Whether this node trusts who signed a package: throws `untrusted_key`, `package_unsigned`, `bad_signature`. */
 export interface RolloutTrust<P extends StoredPackage = StoredPackage> {
-  check(stored: P): unknown
+  check(stored: P, purpose: { readonly app: string; readonly author: string }): unknown
 }
 
 /** How long and how often a new version is watched before it counts as good. */
@@ -70,10 +70,33 @@ export interface RolloutNode {
   readonly state: 'up' | 'down' | 'self'
 }
 
+/** How well this node knows the roster of today. */
+export interface RolloutStanding {
+  /** Whether rosters were compared with others since the start, or since this node was last alone. */
+  isCurrent(): boolean
+  /** Resolves to true once it is, and to false after the time-out. */
+  whenCurrent(timeoutMs: number): Promise<boolean>
+}
+
+/** What the roster says to rollouts, as it is now. */
+export interface RolloutRights {
+  /** Whether a node may deploy an app to others. */
+  mayDeploy(node: string, app: string): boolean
+  /** Whether a member is told of the rollouts of an app. */
+  maySee(peer: string, app: string): boolean
+  /** Age of the network, by the latest time that this node knows of. */
+  networkAgeMs(): number
+  /** Whether the newest word of an admin is older than `trust.max_stale`, and how old. */
+  isStale(): { readonly stale: boolean; readonly reason: string }
+}
+
 /** The nodes of the network. */
 export interface RolloutDirectory {
   readonly self: { readonly id: string; readonly name: string }
+  /** What can be a target: no deploy tokens. */
   nodes(): readonly RolloutNode[]
+  /** The name of a node or token. */
+  nameOf(id: string): string | undefined
   /** The nodes that names, ids or label selectors mean; throws `node_not_found`, `selector_invalid`. */
   select(targets: readonly string[]): readonly RolloutNode[]
   roleOf(id: string): Role | undefined

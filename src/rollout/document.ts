@@ -46,6 +46,8 @@ export interface RolloutDocument {
   readonly retryDelayMs: number
   /** Nodes besides the author that hold the package. */
   readonly sources: readonly string[]
+  /** Nodes whose roster is stale install the package all the same. */
+  readonly acceptStale: boolean
   /** Node id of the signer. */
   readonly author: string
   readonly nonce: string
@@ -80,6 +82,7 @@ const payloadSchema = z.object({
   retries: z.int().min(0).max(100),
   retry_delay_ms: durationMs,
   sources: z.array(nodeId).max(16),
+  accept_stale: z.boolean().default(false),
   author: nodeId,
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
   created: time,
@@ -112,6 +115,7 @@ export function encodeDocument(document: RolloutDocument): Buffer {
       retries: document.retries,
       retry_delay_ms: document.retryDelayMs,
       sources: document.sources,
+      accept_stale: document.acceptStale,
       author: document.author,
       nonce: document.nonce,
       created: new Date(document.createdMs).toISOString(),
@@ -149,6 +153,7 @@ export function decodeDocument(payload: Uint8Array): RolloutDocument {
     retries: fields.retries,
     retryDelayMs: fields.retry_delay_ms,
     sources: fields.sources,
+    acceptStale: fields.accept_stale,
     author: fields.author,
     nonce: fields.nonce,
     createdMs: fields.created,

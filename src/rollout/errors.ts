@@ -14,6 +14,11 @@ export const rolloutErrors = defineErrors({
     summary: 'Another rollout of the same app was made from the same generation; neither may go on beside the other.',
   },
   rollout_forbidden: { status: 403, summary: 'The author of the rollout, or of the halt, may not deploy that app.' },
+  roster_stale: {
+    status: 409,
+    summary:
+      'The node has heard of no admin for longer than `trust.max_stale`, so that it installs no package that is new to it.',
+  },
   rollout_expired: { status: 409, summary: 'The time until which the rollout may start anywhere is over.' },
   rollout_finished: { status: 409, summary: 'The rollout is over, so there is nothing left to halt.' },
   rollout_limit: { status: 429, summary: 'This node holds as many rollouts as it may; old ones must expire first.' },

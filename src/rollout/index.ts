@@ -20,6 +20,7 @@ import { Rollouts, type RolloutsInit } from './rollouts.ts'
 
 export type * from './deps.ts'
 export type { RolloutSettings } from './plan.ts'
+export { createRolloutRights } from './rights.ts'
 export type { FollowOptions, Rollouts, RolloutsInit } from './rollouts.ts'
 export { rolloutRoutes } from './routes.ts'
 export type { FaultPoint } from './turn.ts'

@@ -17,14 +17,26 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
 })
 
-async function newLedger(changes: { clock?: ManualClock; folder?: string; forbidden?: string[] } = {}) {
+async function newLedger(
+  changes: {
+    clock?: ManualClock
+    folder?: string
+    forbidden?: string[]
+    blind?: (peer: string, app: string) => boolean
+    ageMs?: () => number
+  } = {},
+) {
   const folder = changes.folder ?? (await mkdtemp(join(tmpdir(), 'warren-ledger-')))
   folders.push(folder)
   const ledger = new Ledger({
     folder,
     self: a.id,
     network: () => NETWORK,
-    mayDeploy: (node) => changes.forbidden?.includes(node) !== true,
+    rights: {
+      mayDeploy: (node) => changes.forbidden?.includes(node) !== true,
+      maySee: (peer, app) => changes.blind?.(peer, app) !== true,
+      networkAgeMs: () => changes.ageMs?.() ?? 0,
+    },
     clock: changes.clock ?? new ManualClock(),
     log: silentLogger,
   })
@@ -55,7 +67,7 @@ test('statements in any order and number make the same set, also after a restart
     ),
   ]
   const digests = (ledger: Ledger) =>
-    Object.fromEntries(ledger.exchanged().map(({ rollout, digest }) => [rollout.id, digest]))
+    Object.fromEntries(ledger.exchanged(b.id).map(({ rollout, digest }) => [rollout.id, digest]))
   const { ledger: whole } = await newLedger()
   await whole.addAll(all, () => undefined)
   const orders = fc.shuffledSubarray([...all, ...all], { minLength: 2 * all.length })
@@ -123,7 +135,7 @@ test('what a node without the right deploys to itself is told to nobody, since a
   await ledger.addEvidence(evidence(id, a, 'healthy'))
   expect(ledger.get(id)?.evidence.size).toBe(1)
   expect(told).toEqual([])
-  expect(ledger.exchanged()).toEqual([])
+  expect(ledger.exchanged(b.id)).toEqual([])
 })
 
 test('evidence for a document that is not held is unknown, so that it can be asked for', async () => {
@@ -161,6 +173,46 @@ test('rollouts are dropped a day after their time, but the newest of an app stay
 test('of many rollouts of one app only the newest fifty are kept', async () => {
   const { ledger } = await newLedger()
   for (let base = 0; base < 60; base++) await ledger.addDocument(document(base).envelope)
-  expect(ledger.exchanged()).toHaveLength(50)
-  expect(Math.min(...ledger.exchanged().map(({ rollout }) => rollout.document.base))).toBe(10)
+  expect(ledger.exchanged(b.id)).toHaveLength(50)
+  expect(Math.min(...ledger.exchanged(b.id).map(({ rollout }) => rollout.document.base))).toBe(10)
+})
+
+test('a generation that no app can have reached is refused, and one that it can is taken by nodes of any history', async () => {
+  let ageMs = 0
+  const { ledger } = await newLedger({ ageMs: () => ageMs })
+  const far = document(1_000_000_000).envelope
+  await expect(ledger.addDocument(far)).rejects.toMatchObject({ code: 'rollout_invalid' })
+  expect(ledger.generationOf('hello')).toBe(0)
+  const near = document(1001)
+  await expect(ledger.addDocument(near.envelope)).rejects.toMatchObject({ code: 'rollout_invalid' })
+  ageMs = 1000
+  expect(await ledger.addDocument(near.envelope)).toMatchObject({ result: 'new' })
+  const { ledger: other } = await newLedger({ ageMs: () => ageMs })
+  expect(await other.addDocument(document(0).envelope)).toMatchObject({ result: 'new' })
+  expect(await other.addDocument(near.envelope)).toMatchObject({ result: 'new' })
+})
+
+test('whoever goes to the last generation there may be blocks nobody: a second later there is room again', async () => {
+  let ageMs = 3_600_000
+  const { ledger } = await newLedger({ ageMs: () => ageMs })
+  const most = 3600 + 1000
+  const rogue = document(most)
+  await ledger.addDocument(rogue.envelope)
+  await ledger.addHalt(halt(rogue.id, b))
+  ageMs += 2000
+  const next = document(ledger.generationOf('hello'))
+  expect(next.document.base).toBe(most + 2)
+  expect(await ledger.addDocument(next.envelope)).toMatchObject({ result: 'new' })
+})
+
+test('with a clock before the network began real generations are still taken', async () => {
+  const { ledger } = await newLedger({ ageMs: () => -1e12 })
+  expect(await ledger.addDocument(document(1000).envelope)).toMatchObject({ result: 'new' })
+})
+
+test('what a peer may not see is not exchanged with it', async () => {
+  const { ledger } = await newLedger({ blind: (peer, app) => peer === c.id && app === 'hello' })
+  await ledger.addDocument(document(0).envelope)
+  expect(ledger.exchanged(b.id)).toHaveLength(1)
+  expect(ledger.exchanged(c.id)).toEqual([])
 })

@@ -5,6 +5,7 @@ import type { Logger } from '../base/log.ts'
 import { SerialQueue } from '../base/wait.ts'
 import type { Envelope } from '../identity/index.ts'
 import { type Archive, type ArchivedRollout, createArchive } from './archive.ts'
+import type { RolloutRights } from './deps.ts'
 import { type RolloutDocument, readDocument, type SignedDocument, waveOf } from './document.ts'
 import { rolloutErrors } from './errors.ts'
 import { type Outcome, readEvidence, type SignedEvidence, worseEvidence } from './evidence.ts'
@@ -18,6 +19,8 @@ const MAX_ROLLOUTS = 1000
 const KEPT_PER_APP = 50
 /** How long after `not_after` a rollout is still exchanged, so that late evidence finds its way. */
 const AFTERLIFE_MS = 24 * 3_600_000
+/** Generations that an app may be ahead of one a second since the network began, so that tests and clocks have room. */
+const GENERATION_SLACK = 1000
 /** Most people whose halts one rollout keeps; one is enough to stop it. */
 const MAX_HALTS = 64
 
@@ -43,8 +46,7 @@ export interface LedgerDeps {
   readonly self: string
   /** The network's id. */
   network(): string
-  /** Whether a node may deploy an app, by the roster as it is now. */
-  mayDeploy(node: string, app: string): boolean
+  readonly rights: Pick<RolloutRights, 'mayDeploy' | 'maySee' | 'networkAgeMs'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -224,17 +226,21 @@ export class Ledger {
 
   /** Fails with `rollout_forbidden` unless the node may deploy the app. A node may always deploy to itself alone. */
   requireRight(node: string, document: RolloutDocument): void {
-    if (this.#deps.mayDeploy(node, document.app)) return
+    if (this.#deps.rights.mayDeploy(node, document.app)) return
     if (node === this.#deps.self && isOwnAffair(document)) return
     throw rolloutErrors.rollout_forbidden(`${node} may not deploy ${document.app}`, {
       hint: 'Deploy from a node with role operator or admin: warren nodes',
     })
   }
 
-  /** What is exchanged: all that may still matter, and the newest of each app, which carries its generation. */
-  exchanged(): { rollout: Rollout; digest: string }[] {
+  /**
+   * What is exchanged with a peer: all that may still matter, and the newest of each app, which carries its generation;
+   * of these what the peer may see.
+   */
+  exchanged(peer: string): { rollout: Rollout; digest: string }[] {
     return [...this.#rollouts.values()]
       .filter(({ id, document }) => this.#isKept(id, document) && this.#concernsOthers(document))
+      .filter(({ document }) => this.#deps.rights.maySee(peer, document.app))
       .map((rollout) => ({ rollout, digest: digestOf(rollout) }))
   }
 
@@ -246,6 +252,7 @@ export class Ledger {
       throw rolloutErrors.rollout_invalid(`rollout of network ${document.network}, not of this one`)
     }
     this.requireRight(document.author, document)
+    this.#requirePlausible(document)
     if (!this.#isKept(signed.id, document)) {
       throw rolloutErrors.rollout_expired(
         `the rollout of ${document.app} ended at ${new Date(document.notAfterMs).toISOString()}`,
@@ -258,6 +265,19 @@ export class Ledger {
     await this.#archive.writeDocument(signed)
     this.#insert(signed)
     return this.#announce('document', signed.id, envelope)
+  }
+
+  /**
+   * Whoever may deploy could else take an app to its last generation, after which nobody could deploy it. No real app
+   * is deployed once a second from the first second on, so there is always room for the next one. Depends on nothing
+   * that this node happens to have heard, so that one which was long away takes what the others took.
+   */
+  #requirePlausible({ app, base }: RolloutDocument): void {
+    const most = Math.floor(Math.max(0, this.#deps.rights.networkAgeMs()) / 1000) + GENERATION_SLACK
+    if (base <= most) return
+    throw rolloutErrors.rollout_invalid(
+      `a rollout of ${app} from generation ${base}: a network of this age has none beyond ${most}`,
+    )
   }
 
   async #addEvidence(envelope: Envelope): Promise<Added> {
@@ -328,7 +348,7 @@ export class Ledger {
 
   /** What a node without the right deploys to itself is refused by every other, so it is not told to them. */
   #concernsOthers(document: RolloutDocument): boolean {
-    return !isOwnAffair(document) || this.#deps.mayDeploy(document.author, document.app)
+    return !isOwnAffair(document) || this.#deps.rights.mayDeploy(document.author, document.app)
   }
 
   /** Depends on the set of documents and the time only, so that nodes drop the same ones and do not send them round. */

@@ -67,6 +67,7 @@ export function draftDocument(
     retries: request.retries ?? settings.retries,
     retryDelayMs: request.retry_delay_ms ?? settings.retryDelayMs,
     sources: request.sources,
+    acceptStale: request.accept_stale,
     author: deps.directory.self.id,
     createdMs: nowMs,
     notAfterMs: nowMs + CATCH_UP_MS,

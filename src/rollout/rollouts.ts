@@ -1,10 +1,19 @@
 import type { Clock } from '../base/clock.ts'
 import type { Counters } from '../base/counters.ts'
+import type { TellDecision } from '../base/decisions.ts'
 import type { Logger } from '../base/log.ts'
 import { type Envelope, encodeEnvelope, type Signer } from '../identity/index.ts'
 import { type AwayWatch, createAwayWatch } from './away.ts'
 import type { RolloutEvent, RolloutPlan, RolloutRequest, RolloutRow, RolloutStatus } from './contract.ts'
-import type { RolloutApps, RolloutDirectory, RolloutTransfer, RolloutTrust, StoredPackage } from './deps.ts'
+import type {
+  RolloutApps,
+  RolloutDirectory,
+  RolloutRights,
+  RolloutStanding,
+  RolloutTransfer,
+  RolloutTrust,
+  StoredPackage,
+} from './deps.ts'
 import { readDocument, signDocument } from './document.ts'
 import { rolloutErrors } from './errors.ts'
 import { type FollowDeps, followRollout, resultsOf } from './follow.ts'
@@ -15,6 +24,7 @@ import { createProgressBoard } from './progress.ts'
 import { Gossip, type RolloutNetwork } from './protocol/gossip.ts'
 import { phaseOf, type RolloutReport, reportOf } from './report.ts'
 import { Runner } from './runner.ts'
+import { untilCurrent } from './standing.ts'
 import type { FaultPoint } from './turn.ts'
 
 export interface RolloutsInit<P extends StoredPackage = StoredPackage> {
@@ -26,14 +36,18 @@ export interface RolloutsInit<P extends StoredPackage = StoredPackage> {
   networkId(): string
   readonly network: RolloutNetwork
   readonly directory: RolloutDirectory
-  /** Whether a node may deploy an app to others, by the roster as it is now. */
-  mayDeploy(node: string, app: string): boolean
+  readonly rights: RolloutRights
+  readonly standing: RolloutStanding
+  /** Whether this node has installed a package before, by its digest: then it may do so again whatever the roster's age. */
+  wasInstalled(digest: string): boolean
   readonly apps: RolloutApps
   readonly transfer: RolloutTransfer<P>
   readonly trust: RolloutTrust<P>
   /** What a node runs as an app, by its last summary; for plans only. */
   current: PlanDeps['current']
   readonly settings: RolloutSettings
+  /** Hears how each turn ended: which app, by whom, and why not. */
+  readonly tell?: TellDecision
   readonly clock: Clock
   readonly log: Logger
   readonly counters: Counters
@@ -57,26 +71,37 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
   readonly #away: AwayWatch
 
   constructor(init: RolloutsInit<P>) {
-    const { folder, signer, network, directory, clock, log } = init
+    const { folder, signer, network, directory, rights, standing, clock, log } = init
     this.#init = init
     this.#ledger = new Ledger({
       folder,
       self: directory.self.id,
       network: () => init.networkId(),
-      mayDeploy: (node, app) => init.mayDeploy(node, app),
+      rights,
       clock,
       log,
     })
     this.#ledger.events.on('dropped', ({ id }) => this.#board.drop(id))
     const shared = { ledger: this.#ledger, board: this.#board, clock, log }
-    this.#runner = new Runner<P>({ ...init, ...shared, self: directory.self.id, signer })
+    this.#runner = new Runner<P>({
+      ...init,
+      ...shared,
+      wasInstalled: (digest) => init.wasInstalled(digest),
+      self: directory.self.id,
+      signer,
+      whenReady: async (signal) => {
+        await untilCurrent(standing, signal)
+        await this.#heardFromOthers()
+      },
+    })
     const isMember = (peer: string): boolean => !['relay', undefined].includes(directory.roleOf(peer))
     this.#gossip = new Gossip({
       ...shared,
       network,
       isMember,
+      maySee: (peer, app) => rights.maySee(peer, app),
+      standing,
       counters: init.counters,
-      onCaughtUp: () => this.#runner.release(),
     })
     this.#away = createAwayWatch({ directory, clock })
   }
@@ -86,8 +111,7 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
     await this.#ledger.load()
     this.#runner.start()
     this.#gossip.start()
-    // Nobody else could have stopped anything.
-    if (this.#init.directory.nodes().length <= 1) this.#runner.release()
+    void this.#heardFromOthers().then(() => this.#runner.release())
   }
 
   /** Cuts off running turns without evidence, so that the next start takes them up. */
@@ -186,6 +210,11 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
     return this.status(rollout.id)
   }
 
+  /** Resolves once others have said what was stopped meanwhile; at once where there are no others. */
+  async #heardFromOthers(): Promise<void> {
+    if (this.#init.directory.nodes().some(({ state }) => state !== 'self')) await this.#gossip.whenCaughtUp()
+  }
+
   #requireNewest(app: string, base: number): void {
     const known = this.#ledger.generationOf(app)
     if (known <= base) return
@@ -251,7 +280,7 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
   }
 
   #nameOf(id: string): string {
-    return this.#init.directory.nodes().find((node) => node.id === id)?.name ?? id
+    return this.#init.directory.nameOf(id) ?? id
   }
 
   #planDeps(): PlanDeps {

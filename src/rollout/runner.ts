@@ -1,15 +1,24 @@
 import { Backoff } from '../base/backoff.ts'
 import type { Clock, TimerHandle } from '../base/clock.ts'
+import type { TellDecision } from '../base/decisions.ts'
 import type { Logger } from '../base/log.ts'
 import { SerialQueue } from '../base/wait.ts'
 import type { Signer } from '../identity/index.ts'
-import type { RolloutApps, RolloutTransfer, RolloutTrust, StoredPackage } from './deps.ts'
+import type {
+  RolloutApps,
+  RolloutRights,
+  RolloutStanding,
+  RolloutTransfer,
+  RolloutTrust,
+  StoredPackage,
+} from './deps.ts'
+import type { RolloutDocument } from './document.ts'
 import { rolloutErrors } from './errors.ts'
 import { signEvidence } from './evidence.ts'
 import type { Ledger, Rollout } from './ledger.ts'
 import { type ProgressBoard, throttleProgress } from './progress.ts'
 import { nextStep, type Step, stoppedBecause } from './state.ts'
-import { type FaultPoint, runTurn, type TurnResult } from './turn.ts'
+import { describe, type FaultPoint, runTurn, type TurnResult } from './turn.ts'
 
 export interface RunnerDeps<P extends StoredPackage = StoredPackage> {
   readonly self: string
@@ -19,6 +28,14 @@ export interface RunnerDeps<P extends StoredPackage = StoredPackage> {
   readonly apps: RolloutApps
   readonly transfer: RolloutTransfer<P>
   readonly trust: RolloutTrust<P>
+  readonly rights: Pick<RolloutRights, 'isStale'>
+  /** Whether this node has installed a package before, by its digest. */
+  wasInstalled(digest: string): boolean
+  readonly standing: Pick<RolloutStanding, 'isCurrent'>
+  /** Resolves once this node is current and has heard of what was stopped meanwhile, and when the signal fires. */
+  whenReady(signal: AbortSignal): Promise<void>
+  /** Hears how each turn ended: which app, by whom, and why not. */
+  readonly tell?: TellDecision | undefined
   readonly clock: Clock
   readonly log: Logger
   /** For tests: called at each named point of a turn. */
@@ -45,8 +62,9 @@ export class Runner<P extends StoredPackage = StoredPackage> {
   readonly #queues = new Map<string, SerialQueue>()
   /** Rollouts from before the start that are not to be touched yet. */
   readonly #resting = new Set<string>()
+  readonly #stop = new AbortController()
   #unsubscribe: (() => void) | undefined
-  #stopping = false
+  #waitsToBeReady = false
 
   constructor(deps: RunnerDeps<P>) {
     this.#deps = deps
@@ -69,19 +87,19 @@ export class Runner<P extends StoredPackage = StoredPackage> {
 
   /** Cuts off what runs, without evidence: the next start takes it up again. Returns when all has ended. */
   async stop(): Promise<void> {
-    this.#stopping = true
+    this.#stop.abort(new Error('the node is stopping'))
     this.#unsubscribe?.()
     for (const timer of this.#timers.values()) this.#deps.clock.clearTimeout(timer)
     this.#timers.clear()
     const running = [...this.#running.values()]
-    for (const { controller } of running) controller.abort(new Error('the node is stopping'))
+    for (const { controller } of running) controller.abort(this.#stop.signal.reason)
     await Promise.all(running.map(({ ended }) => ended))
   }
 
   /** Looks at one rollout again. Cheap; needed only when something outside the ledger has changed, such as the roster. */
   evaluate(id: string): void {
     const rollout = this.#deps.ledger.get(id)
-    if (rollout === undefined || this.#stopping || this.#resting.has(id)) return
+    if (rollout === undefined || this.#stop.signal.aborted || this.#resting.has(id)) return
     const running = this.#running.get(id)
     if (running !== undefined) {
       this.#cutOff(rollout, running)
@@ -90,7 +108,18 @@ export class Runner<P extends StoredPackage = StoredPackage> {
     this.#clearTimer(id)
     const step = nextStep(this.#deps.ledger.viewOf(rollout))
     if (step.kind === 'wait') this.#evaluateAfter(id, step.untilMs)
+    else if (step.kind === 'start' && !this.#deps.standing.isCurrent()) void this.#restUntilReady(id)
     else if (step.kind !== 'none') this.#begin(rollout, step)
+  }
+
+  /** Nothing is begun by a node that may not have heard of who was removed and what was stopped. */
+  async #restUntilReady(id: string): Promise<void> {
+    this.#resting.add(id)
+    if (this.#waitsToBeReady) return
+    this.#waitsToBeReady = true
+    await this.#deps.whenReady(this.#stop.signal)
+    this.#waitsToBeReady = false
+    this.release()
   }
 
   /** A document changes what others of its app may do, so all of them are looked at. */
@@ -103,7 +132,7 @@ export class Runner<P extends StoredPackage = StoredPackage> {
 
   #cutOff(rollout: Rollout, running: Running): void {
     if (running.installing) return
-    const reason = this.#forbiddenBecause(rollout)
+    const reason = this.#forbiddenBecause(rollout) ?? this.#rightLostBecause(rollout)
     if (reason !== undefined) running.controller.abort(new CutOff(reason))
   }
 
@@ -159,6 +188,7 @@ export class Runner<P extends StoredPackage = StoredPackage> {
         ledger.requireRight(document.author, document)
         const reason = this.#forbiddenBecause(rollout)
         if (reason !== undefined) throw rolloutErrors.rollout_conflict(reason)
+        this.#requireFresh(document)
       },
       onInstalling: () => {
         const running = this.#running.get(id)
@@ -170,6 +200,15 @@ export class Runner<P extends StoredPackage = StoredPackage> {
       },
       signal,
     })
+  }
+
+  /** A stale node may not have heard that a key was revoked or an author removed: it installs nothing new. */
+  #requireFresh({ acceptStale, package: { name, version, digest } }: RolloutDocument): void {
+    const { stale, reason } = this.#deps.rights.isStale()
+    if (!stale || acceptStale || this.#deps.wasInstalled(digest)) return
+    throw rolloutErrors.roster_stale(
+      `${reason}; ${name} ${version} is new here and is not installed. Connect this node with an admin, or deploy with --accept-stale`,
+    )
   }
 
   /** A turn that a crash cut off may have left the version running; then the truth is `healthy`, not `refused`. */
@@ -197,15 +236,27 @@ export class Runner<P extends StoredPackage = StoredPackage> {
       signer,
     )
     await ledger.addEvidence(signed.envelope)
+    this.#tell(rollout, result)
     log.info({ rollout: ledger.shortId(rollout.id), app: rollout.document.app, ...result }, 'turn of a rollout ended')
     const { bytes, total, moved } = board.get(rollout.id, self) ?? { bytes: 0, total: 0, moved: 0 }
     board.set({ document: rollout.id, node: self, phase: 'done', bytes, total, moved })
     await this.#deps.faultPoint?.('recorded')
   }
 
+  #tell({ id, document }: Rollout, { outcome, reason }: TurnResult): void {
+    this.#deps.tell?.({
+      what: 'rollout',
+      outcome: outcome === 'healthy' || outcome === 'reverted' ? 'done' : outcome,
+      by: document.author,
+      subject: `${document.app}: ${document.package.name} ${document.package.version}`,
+      ...(reason === null ? {} : { reason }),
+      detail: { rollout: id, outcome, digest: document.package.digest },
+    })
+  }
+
   /** A full disk or the like: nothing was decided, so the same step is tried again, less and less often. */
   #afterError(rollout: Rollout, error: unknown): void {
-    if (this.#stopping) return
+    if (this.#stop.signal.aborted) return
     const backoff = this.#backoffs.get(rollout.id) ?? new Backoff()
     this.#backoffs.set(rollout.id, backoff)
     this.#deps.log.error({ rollout: rollout.id, error }, 'step of a rollout could not be done; it is tried again')
@@ -215,6 +266,15 @@ export class Runner<P extends StoredPackage = StoredPackage> {
   #forbiddenBecause(rollout: Rollout): string | undefined {
     const view = this.#deps.ledger.viewOf(rollout)
     return view.superseded ? 'superseded by a later rollout of this app' : stoppedBecause(view)
+  }
+
+  #rightLostBecause({ document }: Rollout): string | undefined {
+    try {
+      this.#deps.ledger.requireRight(document.author, document)
+      return undefined
+    } catch (error) {
+      return describe(error)
+    }
   }
 
   /** The author first, then whom it names, then every node that has shown that it runs the version. */

@@ -33,6 +33,7 @@ const directory: RolloutDirectory = {
   self: { id: 'n2', name: 'n2' },
   nodes: () => all,
   select: (targets) => all.filter(({ name }) => targets.includes(name)),
+  nameOf: () => undefined,
   roleOf: () => 'admin',
 }
 

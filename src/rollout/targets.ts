@@ -21,7 +21,9 @@ export function resolveTargets(directory: RolloutDirectory, { on, all }: TargetR
   const able = chosen.filter((node) => roleIncludes(node.role, 'member'))
   if (able.length > 0) return [...able].sort(byName)
   const what = all ? 'the network has no node' : `"${on.join(' ')}" names no node`
-  throw rolloutErrors.rollout_empty(`${what} that runs apps; relays do not`, { hint: 'See who is there: warren nodes' })
+  throw rolloutErrors.rollout_empty(`${what} that runs apps; relays do not`, {
+    hint: 'See who is there: warren nodes',
+  })
 }
 
 /**

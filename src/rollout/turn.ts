@@ -34,7 +34,7 @@ export interface Turn {
   readonly document: RolloutDocument
   /** Nodes to fetch from, best first; asked again at every try, since more nodes may have the package by then. */
   sources(): string[]
-  /** Throws where the turn may no longer go on: right lost, halted, superseded. Asked before anything is started. */
+  /** Throws where the turn may no longer go on: right lost, halted, superseded, roster too old. Asked before anything is started. */
   requireAllowed(): void
   /** Called when the app is about to be touched: from here on the turn is finished, not cut off. */
   onInstalling(): void
@@ -119,7 +119,7 @@ async function checkPackage<P extends StoredPackage>(
       `the rollout says ${document.package.name} ${document.package.version}, the package is ${name} ${version}`,
     )
   }
-  await trust.check(stored)
+  await trust.check(stored, { app: document.app, author: document.author })
 }
 
 async function deployPackage(

@@ -30,6 +30,11 @@ export const transferContract = {
     role: 'operator',
     summary:
       'Stores a package. The body: four bytes, big-endian, the length of the signature envelope (0: unsigned), the envelope, the tar.gz.',
+    // Whoever may deploy an app may have any package fetched for it; so it may bring one as well.
+    query: z.object({
+      app: z.string().max(63).optional().describe('the app that it is for, where the right is narrowed'),
+    }),
+    subject: ({ query }) => ({ app: (query as { app?: string } | undefined)?.app }),
     upload: { maxBytes: MAX_UPLOAD_BYTES },
     response: z.object({
       digest,

@@ -16,9 +16,10 @@ export interface TrustQuestion {
   readonly signature: PackageHeader['signature']
   readonly name: string
   readonly version: string
+  readonly digest: string
 }
 
 /** What the trust check is asked about a package. */
-export function trustQuestion({ recordBytes, signature, record }: PackageHeader): TrustQuestion {
-  return { recordBytes, signature, name: record.name, version: record.version }
+export function trustQuestion({ digest, recordBytes, signature, record }: PackageHeader): TrustQuestion {
+  return { recordBytes, signature, name: record.name, version: record.version, digest }
 }

@@ -95,3 +95,48 @@ test('a node’s last word is shown under its own name, with the time of its goi
   clock.advance(3_600_000)
   expect(shown()[0]?.seen).toBe(goneAt)
 })
+
+test('a peer is told of the apps that it may see, and of no other', async () => {
+  const [network, other] = [await startNetwork(5), await startNetwork(6)]
+  const status = (app: string) => ({
+    node: 'burrow-1',
+    app,
+    version: '1.0.0',
+    status: 'running' as const,
+    health: 'healthy' as const,
+    pid: 1,
+    since: new Date().toISOString(),
+    restarts: 0,
+    ports: {},
+    seen: new Date().toISOString(),
+    package: app,
+    digest: 'ab',
+    generation: 1,
+    desired: 'running' as const,
+    placement: 'none',
+    reason: null,
+    exit_code: null,
+    exit: null,
+    pending: null,
+  })
+  const summaries = startSummaries({
+    network,
+    own: () => [status('api'), status('secret')],
+    onChange: () => () => undefined,
+    isMember: () => true,
+    maySee: (peer, app) => peer !== other.id || app === 'api',
+    nameOf: (peer) => peer,
+    clock: systemClock,
+    log: silentLogger,
+  })
+  cleanups.push(() => summaries.stop())
+  const told = new Promise<string>((resolve) => {
+    other.handle(SUMMARY_PROTOCOL, async (stream) => {
+      stream.end()
+      resolve(Buffer.concat(await stream.toArray()).toString())
+    })
+  })
+  await other.connect(network.addresses()[0] as string)
+  expect(await told).toContain('api')
+  expect(await told).not.toContain('secret')
+})

@@ -34,6 +34,8 @@ export interface SummariesOptions {
   readonly onChange: (listener: () => void) => () => void
   /** Whether a peer is a member whose word about itself is shown, and whether to tell it ours. */
   readonly isMember: (peer: string) => boolean
+  /** Whether a peer that is a member is told of this app; default: of all. */
+  readonly maySee?: (peer: string, app: string) => boolean
   readonly nameOf: (peer: string) => string
   readonly clock: Clock
   readonly log: Logger
@@ -128,13 +130,14 @@ interface TellOptions extends SummariesOptions {
 
 /** Sends a peer our apps, with some tries while it is connected. Rejects with the signal's reason. */
 async function tellPeer(peer: string, options: TellOptions): Promise<void> {
-  const { network, own, isMember, isConnected, clock, log, streamTimeoutMs, signal } = options
+  const { network, own, isMember, maySee, isConnected, clock, log, streamTimeoutMs, signal } = options
   const backoff = new Backoff({ minMs: RETRY_MS, maxMs: RETRY_MS * 2 ** MAX_TRIES })
   for (let tries = 0; tries < MAX_TRIES && isMember(peer) && isConnected(peer); tries++) {
     try {
       const stream = await network.open(peer, SUMMARY_PROTOCOL, { signal: AbortSignal.timeout(streamTimeoutMs) })
       limitTime(stream, streamTimeoutMs)
-      await sendMessage(stream, { apps: own().slice(0, MAX_ROWS) })
+      const apps = own().filter(({ app }) => maySee?.(peer, app) ?? true)
+      await sendMessage(stream, { apps: apps.slice(0, MAX_ROWS) })
       stream.end()
       stream.resume()
       return

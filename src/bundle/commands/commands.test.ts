@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { runWords } from '../../command/index.ts'
-import { createSigner, formatPublicKey } from '../../identity/index.ts'
+import { createSigner, formatPublicKey, foundNetwork, removePolicy, setPolicy } from '../../identity/index.ts'
 import { makeApp, temporaryFolder } from '../fixtures/app.ts'
 import { bundleCommands } from './index.ts'
 
@@ -16,14 +16,20 @@ interface Ran {
   readonly json: any
 }
 
-async function warren(words: readonly string[], { cwd, home }: { cwd: string; home: string }): Promise<Ran> {
+interface Place {
+  readonly cwd: string
+  readonly home: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+async function warren(words: readonly string[], { cwd, home, env = {} }: Place): Promise<Ran> {
   const stdout = new PassThrough()
   const stderr = new PassThrough()
   const exitCode = await runWords(
     {
       entries: bundleCommands,
       version: '0.0.0',
-      env: { WARREN_HOME: home },
+      env: { WARREN_HOME: home, ...env },
       cwd,
       stdin: Readable.from([]),
       program: ['warren'],
@@ -200,4 +206,54 @@ test('verify accepts a package by a trusted key, and refuses all others by name'
   damaged[damaged.length - 40]! ^= 1
   writeFileSync(packed.file, damaged)
   expect((await verify(packed.file)).json.error.code).toMatch(/^(archive_damaged|package_mismatch)$/)
+})
+
+test('a protected key signs with its passphrase, and nothing that is printed repeats it', async () => {
+  const home = temporaryFolder()
+  const cwd = temporaryFolder()
+  mkdirSync(join(home, 'keys'), { mode: 0o700 })
+  const { keyId } = await createSigner(join(home, 'keys', 'signing.key'), { passphrase: 'some good words' })
+  const app = makeApp()
+  const locked = await warren(['pack', app, '--json'], { cwd, home })
+  expect(locked.json.error).toMatchObject({ code: 'key_locked', hint: expect.stringContaining('WARREN_PASSPHRASE') })
+  const wrong = await warren(['pack', app], { cwd, home, env: { WARREN_PASSPHRASE: 'some bad words' } })
+  expect(wrong.stderr).toContain('passphrase_wrong')
+  expect(readdirSync(cwd)).toEqual([])
+  const env = { WARREN_PASSPHRASE: 'some good words' }
+  const packed = await warren(['pack', app, '--json'], { cwd, home, env })
+  expect(packed.json.signed_by).toBe(keyId)
+  writeFileSync(join(cwd, 'words'), 'some good words\n', { mode: 0o600 })
+  const file = 'hello-1.0.0.tar.gz'
+  const signed = await warren(['sign', file, '--json'], { cwd, home, env: { WARREN_PASSPHRASE_FILE: 'words' } })
+  expect(signed.json.signatures).toEqual([keyId])
+  const printed = [locked, wrong, packed, signed].map(({ stdout, stderr }) => stdout + stderr).join('')
+  expect(printed).not.toMatch(/some good words|some bad words/)
+})
+
+test('verify asks the policies of the network, and says which hold on some nodes only', async () => {
+  const home = temporaryFolder()
+  const cwd = temporaryFolder()
+  const folders = { keysFolder: join(home, 'keys'), rosterFolder: join(home, 'roster') }
+  const network = await foundNetwork({ ...folders, name: 'laptop' })
+  await warren(['pack', makeApp()], { cwd, home })
+  const policy = { packages: ['hello'], labels: '', keys: [], threshold: 2, minVersion: null }
+  await setPolicy(network, { ...policy, name: 'prod', labels: 'tier=prod' })
+  const some = await warren(['verify', 'hello-1.0.0.tar.gz'], { cwd, home })
+  expect(some.exitCode).toBe(0)
+  expect(some.stderr).toContain('not for every node: the policy "prod" asks for 2 signatures')
+  await setPolicy(network, { ...policy, name: 'all' })
+  const all = await warren(['verify', 'hello-1.0.0.tar.gz', '--json'], { cwd, home })
+  expect(all.json.error).toMatchObject({ code: 'policy_refused', details: { policy: 'all' } })
+  await removePolicy(network, 'all')
+  await setPolicy(network, { ...policy, name: 'new', threshold: 1, minVersion: '2.0.0' })
+  const old = await warren(['verify', 'hello-1.0.0.tar.gz', '--json'], { cwd, home })
+  expect(old.json.error.code).toBe('version_too_old')
+})
+
+test('the home’s config says where its keys are', async () => {
+  const home = temporaryFolder()
+  const cwd = temporaryFolder()
+  writeFileSync(join(home, 'config.yaml'), 'version: 1\nstorage:\n  keys_dir: secrets\n')
+  const { keyId } = await createSigner(join(home, 'secrets', 'signing.key'))
+  expect((await warren(['pack', makeApp(), '--json'], { cwd, home })).json.signed_by).toBe(keyId)
 })

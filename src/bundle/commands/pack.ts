@@ -73,7 +73,7 @@ export const packCommand = defineCommand({
 async function pickSigner(options: PackWords, context: CommandContext): Promise<NamedSigner | undefined> {
   if (options.unsigned && options.key !== undefined) throw baseErrors.usage('--unsigned and --key exclude each other')
   if (options.unsigned) return undefined
-  const signer = await findSigner({ home: await context.nodeHome(), cwd: context.cwd, key: options.key })
+  const signer = await findSigner(context, options.key)
   if (signer === undefined) {
     context.say('warning  there is no signing key: the package is unsigned, and nodes refuse it by default')
   }

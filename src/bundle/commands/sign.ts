@@ -16,11 +16,7 @@ export const signCommand = defineCommand({
     { does: 'sign it with another key', words: 'sign api-1.0.0.tar.gz --key team.key' },
   ],
   run: async ({ args, options, context }) => {
-    const { signer, title } = await requireSigner({
-      home: await context.nodeHome(),
-      cwd: context.cwd,
-      key: options.key,
-    })
+    const { signer, title } = await requireSigner(context, options.key)
     const file = resolve(context.cwd, args.file)
     const { signatureFile, header, envelope } = await signArchive({ file, signer, signal: context.signal })
     return {

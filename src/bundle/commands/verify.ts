@@ -2,7 +2,13 @@ import { createReadStream } from 'node:fs'
 import { resolve } from 'node:path'
 import { formatBytes } from '../../base/bytes.ts'
 import { type CommandContext, defineCommand } from '../../command/index.ts'
-import { createPackageTrust, fingerprintOf, foldersOf, readHomeRoster } from '../../identity/index.ts'
+import {
+  createPackageTrust,
+  findHomeFolders,
+  fingerprintOf,
+  readRosterIn,
+  type SignedPackage,
+} from '../../identity/index.ts'
 import { checkArchive, type PackageHeader } from '../import.ts'
 import { signatureFileOf } from '../pack.ts'
 import { readSignature } from '../signature.ts'
@@ -19,7 +25,8 @@ export const verifyCommand = defineCommand({
   summary: 'Check a package’s bytes and signatures',
   description:
     'Reads the package whole, arrives at its digest, and checks its signatures by the keys that this home trusts: those of ' +
-    'its roster and of keys/trusted. Exit code 0 only where a node with this home would accept it.',
+    'its roster and of keys/trusted, and by the policies of its network. Exit code 0 only where a node with this home, and ' +
+    'with no labels, would accept it; policies that hold on nodes with certain labels are warned of.',
   arguments: [{ name: 'file', description: 'a package, such as api-1.0.0.tar.gz', complete: 'file' }],
   examples: [{ does: 'check a package', words: 'verify api-1.0.0.tar.gz' }],
   run: async ({ args, context }) => {
@@ -27,15 +34,10 @@ export const verifyCommand = defineCommand({
     const header = await readShowingProgress(file, context)
     const signature = await readSignature(signatureFileOf(file))
     const { name, version } = header.record
-    const home = await context.nodeHome()
-    const trust = createPackageTrust({
-      trustedFolder: foldersOf(home).trustedFolder,
-      roster: await readHomeRoster(home),
-      settings: { requireSigned: true },
-    })
-    const { warnings } = await trust.keys()
-    for (const warning of warnings) context.say(`warning  ${warning}`)
-    const trusted = (await trust.check({ recordBytes: header.recordBytes, signature, name, version })).signers
+    const trusted = await checkTrust(
+      { recordBytes: header.recordBytes, signature, name, version, digest: header.digest },
+      context,
+    )
     const signers = (signature?.signatures ?? []).map(({ keyid }): ShownSigner => {
       const known = trusted.find(({ keyId }) => keyId === keyid)
       return { key: keyid, name: known?.name ?? null, trusted: known !== undefined }
@@ -54,6 +56,29 @@ export const verifyCommand = defineCommand({
     }
   },
 })
+
+/** Who, of those trusted, signed it. Where only a policy for some labels refuses it, that is said and no failure. */
+async function checkTrust(checked: SignedPackage, context: CommandContext) {
+  const { config, env, cwd } = context
+  const { trustedFolder, rosterFolder } = await findHomeFolders({ home: await context.nodeHome(), config, env, cwd })
+  const roster = await readRosterIn(rosterFolder)
+  const trustOn = (everySelector: boolean) =>
+    createPackageTrust({
+      trustedFolder,
+      roster,
+      settings: { requireSigned: true },
+      labels: () => ({}),
+      selects: () => everySelector,
+      tell: () => undefined,
+    })
+  const trust = trustOn(false)
+  for (const warning of (await trust.keys()).warnings) context.say(`warning  ${warning}`)
+  const { signers } = await trust.check(checked)
+  await trustOn(true)
+    .check(checked)
+    .catch((error: Error) => context.say(`warning  not for every node: ${error.message}`))
+  return signers
+}
 
 function describeSigner({ key, name, trusted }: ShownSigner): string {
   const who = name === null ? `ed25519 ${fingerprintOf(key)}` : `${name} (ed25519 ${fingerprintOf(key)})`

@@ -1,9 +1,17 @@
-import type { CommandEntry } from '../../command/index.ts'
+import type { CommandContext, CommandEntry, TokenNodeOptions } from '../../command/index.ts'
 
 const group = 'Daemon'
 
 /** Every section of the config, loaded when a command asks. */
 export const configSections = () => import('../sections.ts').then((module) => module.sections)
+
+/** Starts the daemon of the home in the background; see `startInBackground`. */
+export const startDaemon = async (context: CommandContext): Promise<number> =>
+  (await import('./control.ts')).startInBackground(context)
+
+/** The node of a deploy token, in this process; see `startTokenNode` of the daemon. */
+export const startTokenNode = async (token: string, options: TokenNodeOptions) =>
+  (await import('../token-node.ts')).startTokenNode(token, options)
 
 export const daemonCommands: CommandEntry[] = [
   {

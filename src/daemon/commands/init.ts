@@ -1,6 +1,6 @@
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { pathExists, writeFileAtomic } from '../../base/files.ts'
+import { nameOfMachine } from '../../base/machine-name.ts'
 import { defineCommand, list, text } from '../../command/index.ts'
 import { writeCommentedConfig } from '../../config/index.ts'
 import { fingerprintOf, foldersOf, foundNetwork } from '../../identity/index.ts'
@@ -70,15 +70,6 @@ function describe(
     '',
     'Next: warren daemon start',
   ].join('\n')
-}
-
-/** The machine's first name in the form that a node's name has. */
-function nameOfMachine(): string {
-  const short = (hostname().split('.')[0] ?? '')
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9-]/g, '-')
-    .replaceAll(/^-+|-+$/g, '')
-  return short === '' ? 'node' : short.slice(0, 63)
 }
 
 function parseLabels(labels: readonly string[]): Record<string, string> {

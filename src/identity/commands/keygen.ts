@@ -1,11 +1,12 @@
 import { unlink } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { pathExists } from '../../base/files.ts'
-import { defineCommand } from '../../command/index.ts'
+import { defineCommand, flag } from '../../command/index.ts'
 import { fingerprintOf } from '../ed25519.ts'
 import { identityErrors } from '../errors.ts'
 import { createSigner } from '../key-files.ts'
 import { writeNewFile } from '../new-file.ts'
+import { chooseNewPassphrase, passphrasesOf } from '../passphrase.ts'
 import { formatPublicKey, isKeyName } from '../public-key-file.ts'
 
 const DEFAULT_NAME = 'signing'
@@ -20,8 +21,14 @@ export const keygenCommand = defineCommand({
   arguments: [
     { name: 'name', description: `path and name of the files (${DEFAULT_NAME})`, optional: true, complete: 'file' },
   ],
-  examples: [{ does: 'make ci.key and ci.pub in this folder', words: 'keygen ci' }],
-  run: async ({ args, context }) => {
+  options: {
+    passphrase: flag({ description: 'protect it by a passphrase: WARREN_PASSPHRASE, else asked for' }),
+  },
+  examples: [
+    { does: 'make ci.key and ci.pub in this folder', words: 'keygen ci' },
+    { does: 'with a passphrase on the private key', words: 'keygen release --passphrase' },
+  ],
+  run: async ({ args, options, context }) => {
     const path = resolve(context.cwd, args.name ?? DEFAULT_NAME)
     const name = basename(path)
     const [keyFile, publicFile] = [`${path}.key`, `${path}.pub`]
@@ -30,21 +37,31 @@ export const keygenCommand = defineCommand({
         hint: 'Use letters, digits and . _ @ + - (at most 64).',
       })
     }
-    if (await pathExists(publicFile)) {
-      throw identityErrors.key_exists(`${publicFile} is already there`, {
+    for (const file of [keyFile, publicFile]) {
+      if (!(await pathExists(file))) continue
+      throw identityErrors.key_exists(`${file} is already there`, {
         hint: 'Choose another name, or move that file away first.',
       })
     }
-    const signer = await createSigner(keyFile)
+    const passphrase = options.passphrase
+      ? await chooseNewPassphrase(keyFile, passphrasesOf(context, { piped: true }))
+      : undefined
+    const signer = await createSigner(keyFile, { passphrase })
     try {
       await writeNewFile(publicFile, formatPublicKey(signer.publicKey, name), 0o644)
     } catch (error) {
       await unlink(keyFile)
       throw error
     }
-    context.say(`Accept packages signed with it, on each node: warren key trust ${publicFile}`)
+    context.say(`Accept packages signed with it, in the whole network: warren key trust ${publicFile}    (on an admin)`)
     return {
-      json: { name, key_id: signer.keyId, key_file: keyFile, public_file: publicFile },
+      json: {
+        name,
+        key_id: signer.keyId,
+        key_file: keyFile,
+        public_file: publicFile,
+        protected: passphrase !== undefined,
+      },
       human: `${keyFile}\n${publicFile}  ${name} (ed25519 ${fingerprintOf(signer.keyId)})`,
     }
   },

@@ -3,6 +3,7 @@ import { keyIdOf } from '../ed25519.ts'
 import type { Body } from './bodies.ts'
 import { ROOT_AUTHOR } from './constants.ts'
 import type { Admin, Genesis } from './genesis.ts'
+import { readLog } from './log-line.ts'
 import type { StatementSet, Verified } from './statement-set.ts'
 
 /** A version of the admin set. Versions form a tree, because two admins may each propose the next one. */
@@ -13,13 +14,16 @@ export interface AdminSet {
   readonly admins: ReadonlyMap<string, Admin>
   /** Ids that were in a version before and left: they do not come back. */
   readonly left: ReadonlySet<string>
+  /** The root key, as this version names it. */
+  readonly root: Uint8Array
   readonly parent: AdminSet | undefined
   readonly statement: Verified | undefined
 }
 
 /**
  * Every version that is well made and signed under the version it follows, by hash. Which of them hold is for the
- * evaluation to say, with cut-offs and forks.
+ * evaluation to say, with cut-offs and forks. Of the root only what its log says before any fork, and of two that
+ * follow one version the earlier: nothing could ever cut the rest.
  */
 export function buildAdminSets(genesis: Genesis, statements: StatementSet): Map<string, AdminSet> {
   const sets = new Map<string, AdminSet>()
@@ -28,29 +32,31 @@ export function buildAdminSets(genesis: Genesis, statements: StatementSet): Map<
     version: 1,
     admins: new Map(genesis.admins.map((admin) => [admin.id, admin])),
     left: new Set(),
+    root: genesis.root,
     parent: undefined,
     statement: undefined,
   })
+  const ofRoot = readLog(ROOT_AUTHOR, { networkId: genesis.networkId, statements, isCut: () => false }).accepted
+  const ofAdmins = statements.ofType('admins').filter(({ author }) => author !== ROOT_AUTHOR)
   const proposals: [Verified, Body<'admins'>][] = []
-  for (const statement of statements.ofType('admins')) {
+  for (const statement of [...ofRoot, ...ofAdmins]) {
     if (statement.known?.type === 'admins') proposals.push([statement, statement.known.body])
   }
   proposals.sort(([, a], [, b]) => a.version - b.version)
+  const decided = new Set<string>()
   for (const [statement, body] of proposals) {
     const parent = sets.get(body.previous)
-    const set = parent && nextSet(parent, { statement, body, root: genesis.root })
-    if (set !== undefined) sets.set(set.hash, set)
+    const set = parent && nextSet(parent, statement, body)
+    const byRoot = statement.author === ROOT_AUTHOR
+    if (set === undefined || (byRoot && decided.has(body.previous))) continue
+    if (byRoot) decided.add(body.previous)
+    sets.set(set.hash, set)
   }
   return sets
 }
 
-/** The keys that an author signs with: for `root` the root key, for a node those of the sets that name it. */
-export function authorKeys(
-  author: string,
-  genesis: Genesis,
-  sets: ReadonlyMap<string, AdminSet>,
-): Map<string, Uint8Array> {
-  if (author === ROOT_AUTHOR) return new Map([[keyIdOf(genesis.root), genesis.root]])
+/** The keys that an admin signs with, by key id: those of all sets that name it. Not for `root`: see `Verified.nextRoot`. */
+export function authorKeys(author: string, sets: ReadonlyMap<string, AdminSet>): Map<string, Uint8Array> {
   const keys = new Map<string, Uint8Array>()
   for (const set of sets.values()) {
     const admin = set.admins.get(author)
@@ -59,12 +65,11 @@ export function authorKeys(
   return keys
 }
 
-function nextSet(
-  parent: AdminSet,
-  { statement, body, root }: { statement: Verified; body: Body<'admins'>; root: Uint8Array },
-): AdminSet | undefined {
+function nextSet(parent: AdminSet, statement: Verified, body: Body<'admins'>): AdminSet | undefined {
   const byRoot = statement.author === ROOT_AUTHOR
   if (!byRoot && parent.admins.get(statement.author)?.keyId !== statement.signedBy) return undefined
+  // Only the root names another root, and then both have signed: that is what `nextRoot` says.
+  const root = statement.nextRoot ?? parent.root
   if (body.version !== parent.version + 1 || !timingSafeEqual(body.root, root)) return undefined
   const admins = new Map(body.admins.map(({ id, authority }) => [id, { id, authority, keyId: keyIdOf(authority) }]))
   if (admins.size !== body.admins.length) return undefined
@@ -81,6 +86,7 @@ function nextSet(
     version: body.version,
     admins,
     left: new Set([...parent.left, ...leaving]),
+    root,
     parent,
     statement,
   }

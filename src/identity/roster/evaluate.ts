@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto'
-import { keyIdOf } from '../ed25519.ts'
 import { type AdminSet, buildAdminSets } from './admin-sets.ts'
-import { type Body, isKnownType } from './bodies.ts'
-import { ROOT_AUTHOR } from './constants.ts'
-import type { Admin, Genesis } from './genesis.ts'
+import { isKnownType } from './bodies.ts'
+import { LARGE_ROSTER_STATEMENTS, ROOT_AUTHOR } from './constants.ts'
+import type { Genesis } from './genesis.ts'
 import { readLog } from './log-line.ts'
 import { type Cuts, evaluateRemovals } from './removals.ts'
-import type { Alarm, RosterKey, RosterNode, RosterState } from './state.ts'
-import type { Statement } from './statement.ts'
+import type { Alarm, RosterState } from './state.ts'
 import type { StatementSet, Verified } from './statement-set.ts'
+import { invitesOf, keysOf, type NewestStatements, networkKeyOf, newestOf, nodesOf, policiesOf } from './subjects.ts'
 
 /** The last accepted entry of an author's log. */
 export interface Head {
@@ -27,8 +26,14 @@ export interface Evaluation {
   /** By author: how many of its statements are beyond a fork or cut-off. */
   readonly voidCounts: ReadonlyMap<string, number>
   readonly digest: string
-  /** True where a removal that holds makes this statement void. */
-  isCut(statement: Statement): boolean
+  /** The admin set that holds. */
+  readonly current: AdminSet
+  /** Which removals hold, and what they make void. */
+  readonly cuts: Cuts
+  readonly accepted: ReadonlySet<Verified>
+  /** What the state is made of. */
+  readonly counted: readonly Verified[]
+  readonly newest: NewestStatements
 }
 
 /** Works out what a set of statements means. Pure: the same set gives the same answer, whatever its order. */
@@ -43,19 +48,14 @@ export function evaluate(genesis: Genesis, statements: StatementSet): Evaluation
   for (const author of statements.authors()) {
     const log = readLog(author, { networkId: genesis.networkId, statements, isCut: cuts.isCut })
     for (const statement of log.accepted) accepted.add(statement)
-    const last = log.accepted.at(-1)
-    if (last !== undefined) heads.push({ author, seq: last.seq, hash: last.hash })
+    if (log.head !== undefined) heads.push({ author, ...log.head })
     voidCounts.set(author, statements.ofAuthor(author).length - log.accepted.length)
     if (log.forkedAt !== undefined) {
       frozen.add(author)
-      alarms.push({
-        code: 'log_fork',
-        subject: author,
-        message: `admin ${author} signed two different statements as number ${log.forkedAt}: none from there on counts`,
-      })
+      alarms.push(forkedLog(author, log.forkedAt))
     }
   }
-  const current = currentSet({ sets, genesis, accepted, alarms })
+  const current = currentSet({ sets, genesis, statements, accepted, alarms })
   const counted = selectCounted(accepted, current)
   const removed = removedIds(statements, cuts)
   const out = new Set([...removed, ...cuts.removals.map(({ target }) => target)])
@@ -63,29 +63,51 @@ export function evaluate(genesis: Genesis, statements: StatementSet): Evaluation
   for (const statement of counted) {
     if (statement.known === undefined) alarms.push(notUnderstood(statement))
   }
+  const isLarge = statements.size >= LARGE_ROSTER_STATEMENTS
+  if (isLarge) alarms.push(largeRoster())
+  const newest = newestOf(counted)
+  const invites = invitesOf(counted)
   const state: RosterState = {
     networkId: genesis.networkId,
-    nodes: nodesOf(counted, { admins, removed, alarms }),
+    nodes: nodesOf(newest.nodes, { admins, removed, invites, alarms }),
     removed,
-    ...keysOf(counted),
+    ...keysOf(newest.keys, counted),
     admins,
     adminVersion: current.version,
-    newestTimeMs: counted.reduce((newest, { timeMs }) => Math.max(newest, timeMs), genesis.timeMs),
+    invites,
+    policies: policiesOf(newest.policies),
+    networkKey: networkKeyOf(newest.networkKey),
+    root: rootNow(genesis, { statements, heads }),
+    newestTimeMs: counted.reduce((latest, { timeMs }) => Math.max(latest, timeMs), genesis.timeMs),
     alarms,
   }
-  const digest = digestOf({ genesis, current, counted, heads, frozen, removed, cuts })
-  return { state, sets, heads, frozen, voidCounts, digest, isCut: cuts.isCut }
+  const digest = digestOf({ genesis, current, counted, heads, frozen, removed, cuts, statements, isLarge })
+  return { state, sets, heads, frozen, voidCounts, digest, current, cuts, accepted, counted, newest }
 }
 
-/** Follows the versions of the admin set while there is one next; the root's proposal goes before all others. */
+/** The key that signs the next statement of the root. */
+function rootNow(
+  genesis: Genesis,
+  { statements, heads }: { statements: StatementSet; heads: readonly Head[] },
+): Uint8Array {
+  const head = heads.find(({ author }) => author === ROOT_AUTHOR)
+  return (head && statements.get(head.hash)?.nextRoot) ?? genesis.root
+}
+
+/**
+ * Follows the versions of the admin set while there is one next. The root's proposal goes before all others, then what
+ * a checkpoint settled.
+ */
 function currentSet({
   sets,
   genesis,
+  statements,
   accepted,
   alarms,
 }: {
   sets: ReadonlyMap<string, AdminSet>
   genesis: Genesis
+  statements: StatementSet
   accepted: ReadonlySet<Verified>
   alarms: Alarm[]
 }): AdminSet {
@@ -94,7 +116,8 @@ function currentSet({
   for (;;) {
     const proposals = (next.get(current.hash) ?? []).filter(({ statement }) => statement && accepted.has(statement))
     const byRoot = proposals.filter(({ statement }) => statement?.author === ROOT_AUTHOR)
-    const [only, ...others] = byRoot.length > 0 ? byRoot : proposals
+    const settled = proposals.filter(({ statement }) => statement && statements.isCovered(statement))
+    const [only, ...others] = [byRoot, settled, proposals].find(({ length }) => length > 0) ?? []
     if (only === undefined) return current
     if (others.length > 0) {
       const version = current.version + 1
@@ -115,9 +138,9 @@ function selectCounted(accepted: ReadonlySet<Verified>, current: AdminSet): Veri
   for (let set: AdminSet | undefined = current; set !== undefined; set = set.parent) {
     for (const { id, keyId } of set.admins.values()) keys.add(`${id} ${keyId}`)
   }
-  // The root changes the admin set and nothing else.
+  // The root changes the admin set, and says what of the past exists; nothing else.
   return [...accepted].filter(({ author, signedBy, type }) =>
-    author === ROOT_AUTHOR ? type === 'admins' : keys.has(`${author} ${signedBy}`),
+    author === ROOT_AUTHOR ? type === 'admins' || type === 'checkpoint' : keys.has(`${author} ${signedBy}`),
   )
 }
 
@@ -131,87 +154,15 @@ function removedIds(statements: StatementSet, cuts: Cuts): Set<string> {
   return new Set([...ids].sort())
 }
 
-function nodesOf(
-  counted: readonly Verified[],
-  { admins, removed, alarms }: { admins: ReadonlyMap<string, Admin>; removed: ReadonlySet<string>; alarms: Alarm[] },
-): Map<string, RosterNode> {
-  const nodes = newestBySubject(counted, 'node', (body) => body.id)
-  const used = new Map<string, string>()
-  const named = new Map<string, RosterNode>()
-  const wanted = new Set([...nodes.values()].map(([, body]) => body.name))
-  for (const id of [...nodes.keys()].sort()) {
-    if (removed.has(id)) continue
-    const [statement, body] = nodes.get(id) as NonNullable<ReturnType<typeof nodes.get>>
-    const name = freeName(body.name, { used, wanted })
-    if (name !== body.name) {
-      alarms.push({
-        code: 'duplicate_name',
-        subject: body.name,
-        message: `${used.get(body.name)} and ${id} are both named "${body.name}"; the second is shown as "${name}"`,
-      })
-    }
-    used.set(name, id)
-    const stated = body.role === 'admin' ? 'member' : body.role
-    named.set(id, {
-      id,
-      name,
-      role: admins.has(id) ? 'admin' : stated,
-      labels: body.labels,
-      expires: body.expires,
-      revision: body.revision,
-      author: statement.author,
-    })
-  }
-  return named
+function forkedLog(author: string, place: number): Alarm {
+  const who = author === ROOT_AUTHOR ? 'the root key' : `admin ${author}`
+  const message = `${who} signed two different statements as number ${place}: none from there on counts`
+  return { code: 'log_fork', subject: author, message }
 }
 
-function freeName(
-  name: string,
-  { used, wanted }: { used: ReadonlyMap<string, string>; wanted: ReadonlySet<string> },
-): string {
-  if (!used.has(name)) return name
-  for (let number = 2; ; number++) {
-    const candidate = `${name}-${number}`
-    // A suffixed name never takes the one that another node was given.
-    if (!used.has(candidate) && !wanted.has(candidate)) return candidate
-  }
-}
-
-function keysOf(counted: readonly Verified[]): Pick<RosterState, 'keys' | 'revokedKeys'> {
-  const keys = new Map<string, RosterKey>()
-  for (const [keyId, [statement, body]] of newestBySubject(counted, 'key', ({ key }) => keyIdOf(key))) {
-    const { name, revision, key } = body
-    keys.set(keyId, { keyId, name, publicKey: key, revision, author: statement.author })
-  }
-  const revokedKeys = new Map<string, string | undefined>()
-  for (const { known } of counted) {
-    if (known?.type !== 'key-revoke') continue
-    const { key } = known.body
-    if (!revokedKeys.has(key)) revokedKeys.set(key, keys.get(key)?.name)
-  }
-  for (const keyId of revokedKeys.keys()) keys.delete(keyId)
-  return { keys: sorted(keys), revokedKeys: sorted(revokedKeys) }
-}
-
-/** Of each subject the statement with the highest revision; of equal ones that with the lowest hash. */
-function newestBySubject<T extends 'node' | 'key'>(
-  counted: readonly Verified[],
-  type: T,
-  subjectOf: (body: Body<T>) => string,
-): Map<string, readonly [Verified, Body<T>]> {
-  const newest = new Map<string, readonly [Verified, Body<T>]>()
-  for (const statement of counted) {
-    if (statement.known?.type !== type) continue
-    const body = statement.known.body as Body<T>
-    const subject = subjectOf(body)
-    const known = newest.get(subject)
-    const isNewer =
-      known === undefined ||
-      body.revision > known[1].revision ||
-      (body.revision === known[1].revision && statement.hash < known[0].hash)
-    if (isNewer) newest.set(subject, [statement, body])
-  }
-  return newest
+function largeRoster(): Alarm {
+  const message = `the roster holds ${LARGE_ROSTER_STATEMENTS} statements or more: let the root sign a checkpoint`
+  return { code: 'roster_large', subject: 'roster', message }
 }
 
 function notUnderstood({ author, seq, type }: Verified): Alarm {
@@ -229,6 +180,8 @@ function digestOf(parts: {
   frozen: ReadonlySet<string>
   removed: ReadonlySet<string>
   cuts: Cuts
+  statements: StatementSet
+  isLarge: boolean
 }): string {
   const hash = createHash('sha256')
   const add = (label: string, values: Iterable<string>) => hash.update(`${label}\n${[...values].sort().join('\n')}\n`)
@@ -248,9 +201,8 @@ function digestOf(parts: {
     'removals',
     parts.cuts.removals.map(({ statement, target }) => `${statement.hash} ${target}`),
   )
+  add('checkpoint', [parts.statements.base?.hash ?? ''])
+  add('missing', parts.statements.missingLive())
+  add('large', [String(parts.isLarge)])
   return hash.digest('hex')
-}
-
-function sorted<V>(map: ReadonlyMap<string, V>): Map<string, V> {
-  return new Map([...map].sort(([a], [b]) => (a < b ? -1 : 1)))
 }

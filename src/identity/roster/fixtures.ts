@@ -10,6 +10,9 @@ import { evaluate } from './evaluate.ts'
 import { createGenesis, type Genesis, toBase64 } from './genesis.ts'
 import { StatementIntake } from './intake.ts'
 import { hashOfPayload } from './statement.ts'
+import type { Place } from './statement-set.ts'
+
+export type { Place } from './statement-set.ts'
 
 /** A node that can write statements, rightly or not. */
 export interface Writer {
@@ -32,12 +35,6 @@ export const START_MS = 1_700_000_000_000
 
 export function makeGenesis(admin: Writer = alice): Genesis {
   return createGenesis({ rootSigner, admin, clock: new ManualClock(START_MS) })
-}
-
-/** A place in somebody's log. */
-export interface Place {
-  readonly seq: number
-  readonly hash: string
 }
 
 /** Writes statements of any kind at any place, as an honest program would not. */

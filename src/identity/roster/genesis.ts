@@ -76,6 +76,16 @@ export function openGenesis(envelope: Envelope): Genesis {
   return Object.freeze({ networkId: hashOfPayload(envelope.payload), root, admins, timeMs: time, envelope })
 }
 
+/** Fails with `wrong_network` where a roster's genesis is not that of the network expected. */
+export function checkNetwork(
+  genesis: Genesis,
+  { networkId, folder }: { readonly networkId?: string; readonly folder: string },
+): void {
+  if (networkId !== undefined && networkId !== genesis.networkId) {
+    throw identityErrors.wrong_network(`the roster for ${folder} is of network ${genesis.networkId}, not ${networkId}`)
+  }
+}
+
 /** Standard base64, as keys are written in statements. */
 export function toBase64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64')

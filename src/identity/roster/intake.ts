@@ -1,8 +1,9 @@
 import { keyIdOf } from '../ed25519.ts'
 import { type Envelope, signersOf } from '../envelope.ts'
 import { type AdminSet, authorKeys, buildAdminSets } from './admin-sets.ts'
-import { MAX_STATEMENTS, MAX_VOID_STATEMENTS, MAX_WAITING_STATEMENTS } from './constants.ts'
-import type { Evaluation } from './evaluate.ts'
+import { newestCheckpoint, prune } from './checkpoint.ts'
+import { MAX_STATEMENTS, MAX_VOID_STATEMENTS, MAX_WAITING_STATEMENTS, ROOT_AUTHOR } from './constants.ts'
+import { type Evaluation, evaluate } from './evaluate.ts'
 import type { Genesis } from './genesis.ts'
 import {
   decodeStatementEnvelope,
@@ -28,97 +29,126 @@ export interface Intake {
   readonly added: readonly Verified[]
   readonly rejected: readonly Rejected[]
   readonly waiting: number
+  /** True where a checkpoint became complete: what is stored is to be written anew. */
+  readonly pruned: boolean
+  /** Undoes all of it, for instance because it could not be stored. */
+  takeBack(): void
 }
 
-/** How one go judges: the evaluation that it started with, and what it has used of the room for void statements. */
+/** One go: how it judges, what it has used of the room for void statements, and what came of it. */
 interface Go {
-  readonly evaluation: Evaluation
+  evaluation: Evaluation
   /** By author: the last entry that a statement can follow without being a fork. */
-  readonly tips: Map<string, string>
-  readonly voidCounts: Map<string, number>
+  tips: Map<string, string>
+  voidCounts: Map<string, number>
   readonly ownFile: boolean
+  readonly added: Verified[]
+  readonly rejected: Rejected[]
+  readonly ready: Statement[]
+  /** The set before the first checkpoint of this go, and how much of what was added is in it. */
+  before: { readonly statements: StatementSet; readonly count: number } | undefined
 }
 
 /**
  * Lets statements into the set: parsed, of this network, signed by an admin's key, and after the entry that they
- * follow. What comes too early waits.
+ * follow, or named by a checkpoint. What comes too early waits.
  */
 export class StatementIntake {
-  readonly statements = new StatementSet()
   readonly #genesis: Genesis
   readonly #waiting = new WaitingRoom()
+  #statements = new StatementSet()
   #sets: ReadonlyMap<string, AdminSet> | undefined
 
   constructor(genesis: Genesis) {
     this.#genesis = genesis
   }
 
+  /** What was taken. Another set after a checkpoint. */
+  get statements(): StatementSet {
+    return this.#statements
+  }
+
   /** Starts a go: `take` each statement, after each `step` until it gives false, then `finish`. `ownFile`: they were taken before, so limits do not apply. */
   begin(evaluation: Evaluation, { ownFile = false }: { ownFile?: boolean } = {}) {
-    const go: Go = {
-      evaluation,
-      tips: new Map(evaluation.heads.map(({ author, hash }) => [author, hash])),
-      voidCounts: new Map(evaluation.voidCounts),
-      ownFile,
-    }
-    const added: Verified[] = []
-    const rejected: Rejected[] = []
-    const ready: Statement[] = []
+    const lists = { added: [], rejected: [], ready: [] }
+    const go: Go = { evaluation, ...roomBy(evaluation), ownFile, ...lists, before: undefined }
     const take = (input: Envelope | Uint8Array): void => {
       try {
         const envelope = input instanceof Uint8Array ? decodeStatementEnvelope(input) : input
-        if (hashOfPayload(envelope.payload) !== this.#genesis.networkId) ready.push(parseStatement(envelope))
+        if (hashOfPayload(envelope.payload) !== this.#genesis.networkId) go.ready.push(parseStatement(envelope))
       } catch (error) {
-        rejected.push(rejectionOf(error))
+        go.rejected.push(rejectionOf(error))
       }
     }
     const step = (): boolean => {
-      const next = ready.pop()
+      const next = go.ready.pop()
       if (next === undefined) return false
       try {
         const placed = this.#place(next, go)
         if (placed !== undefined) {
-          added.push(placed)
-          ready.push(...this.#wake(placed))
+          go.added.push(placed)
+          go.ready.push(...this.#wake(placed))
+          if (endsCheckpoint(placed)) this.#applyCheckpoint(go)
         }
       } catch (error) {
-        rejected.push({ ...rejectionOf(error), hash: next.hash })
+        go.rejected.push({ ...rejectionOf(error), hash: next.hash })
       }
       return true
     }
-    const finish = (): Intake => {
-      this.#waiting.trim(MAX_WAITING_STATEMENTS)
-      return { added, rejected, waiting: this.#waiting.size }
+    return { take, step, finish: () => this.#finish(go) }
+  }
+
+  #finish({ added, rejected, before }: Go): Intake {
+    this.#waiting.trim(MAX_WAITING_STATEMENTS)
+    const takeBack = (): void => {
+      if (before !== undefined) this.#statements = before.statements
+      for (const statement of added.slice(0, before?.count).toReversed()) this.#statements.remove(statement)
+      this.#sets = undefined
     }
-    return { take, step, finish }
+    const left = before === undefined ? added : added.filter(({ hash }) => this.#statements.get(hash))
+    return { added: left, rejected, waiting: this.#waiting.size, pruned: before !== undefined, takeBack }
   }
 
-  /** Takes back what could not be stored. */
-  takeBack(added: readonly Verified[]): void {
-    for (const statement of added.toReversed()) this.statements.remove(statement)
-    this.#sets = undefined
-  }
-
-  /** Adds a statement whose time has come; undefined where it is known already or waits. Throws a Refusal. */
+  /** Adds a statement whose time has come; undefined where it is known already, gone, or waits. Throws a Refusal. */
   #place(statement: Statement, go: Go): Verified | undefined {
-    if (this.statements.get(statement.hash) !== undefined) return undefined
+    if (this.#statements.get(statement.hash) !== undefined) return undefined
     if (statement.network !== this.#genesis.networkId) {
       throw new Refusal('wrong_network', `it is of network ${statement.network}`)
     }
-    const signedBy = isVerified(statement) ? statement.signedBy : this.#signerOf(statement)
-    if (signedBy === undefined) return this.#wait(statement, `author ${statement.author}`)
-    const placed = isVerified(statement) ? statement : Object.freeze({ ...statement, signedBy })
-    if (!this.#followsItsPrevious(placed)) return this.#wait(placed, `entry ${placed.prev}`)
+    if (this.#statements.isGone(statement)) return undefined
+    const placed = statement.author === ROOT_AUTHOR ? this.#placeOfRoot(statement) : this.#placeOfAdmin(statement)
+    if (placed === undefined) return undefined
     if (!go.ownFile) this.#checkRoom(placed, go)
-    this.statements.add(placed)
+    this.#statements.add(placed)
     if (placed.type === 'admins') this.#sets = undefined
     return placed
   }
 
+  /** The key that signs is known from the entry before: none but the root ever holds it. Throws a Refusal. */
+  #placeOfRoot(statement: Statement): Verified | undefined {
+    if (!this.#followsItsPrevious(statement)) return this.#wait(statement, `entry ${statement.prev}`)
+    const key = this.#statements.get(statement.prev)?.nextRoot ?? this.#genesis.root
+    const next = statement.known?.type === 'admins' ? statement.known.body.root : key
+    const signers = signersOf(statement.envelope, [key, next]).map(keyIdOf)
+    if (!signers.includes(keyIdOf(key))) {
+      throw new Refusal('bad_signature', 'its signature is not that of the root key')
+    }
+    return Object.freeze({ ...statement, signedBy: keyIdOf(key), nextRoot: signers.length > 1 ? next : key })
+  }
+
+  #placeOfAdmin(statement: Statement): Verified | undefined {
+    const signedBy = isVerified(statement) ? statement.signedBy : this.#signerOf(statement)
+    if (signedBy === undefined) return this.#wait(statement, `author ${statement.author}`)
+    const placed = isVerified(statement) ? statement : Object.freeze({ ...statement, signedBy })
+    // The checkpoint vouches for its place, whether what it followed is still there or not.
+    const isVouched = this.#statements.isCovered(placed)
+    return isVouched || this.#followsItsPrevious(placed) ? placed : this.#wait(placed, `entry ${placed.prev}`)
+  }
+
   /** The author's key that signed it; undefined while no admin set names such a key. Throws a Refusal. */
   #signerOf({ author, envelope }: Statement): string | undefined {
-    this.#sets ??= buildAdminSets(this.#genesis, this.statements)
-    const keys = authorKeys(author, this.#genesis, this.#sets)
+    this.#sets ??= buildAdminSets(this.#genesis, this.#statements)
+    const keys = authorKeys(author, this.#sets)
     const named = envelope.signatures.flatMap(({ keyid }) => keys.get(keyid) ?? [])
     if (named.length === 0) return undefined
     const [key] = signersOf(envelope, named)
@@ -132,7 +162,9 @@ export class StatementIntake {
       if (prev === this.#genesis.networkId) return true
       throw new Refusal('broken_chain', 'the first entry of a log follows the genesis')
     }
-    const before = this.statements.get(prev)
+    const frontier = this.#statements.frontierOf(author)
+    if (prev === frontier?.hash && seq === frontier.seq + 1) return true
+    const before = this.#statements.get(prev)
     if (before === undefined) return false
     if (before.author === author && before.seq === seq - 1) return true
     throw new Refusal('broken_chain', `entry ${seq} follows entry ${before.seq} of ${before.author}`)
@@ -140,13 +172,15 @@ export class StatementIntake {
 
   /** Limits what an admin, or a thief of its key, can make every node keep. Throws a Refusal. */
   #checkRoom(statement: Statement, { tips, voidCounts, evaluation }: Go): void {
-    if (this.statements.size >= MAX_STATEMENTS) {
+    const { author, prev, hash } = statement
+    // The root makes room, and undoes what a thief filled it with: it always has a place.
+    if (this.#statements.size >= MAX_STATEMENTS && author !== ROOT_AUTHOR) {
       throw new Refusal('roster_full', `the roster holds ${MAX_STATEMENTS} statements, the most that nodes accept`)
     }
-    const { author, prev, hash } = statement
+    if (this.#statements.isCovered(statement)) return
     const tip = tips.get(author) ?? this.#genesis.networkId
-    const isNext = prev === tip && this.statements.after(author, prev).length === 0
-    if (isNext && !evaluation.isCut(statement)) {
+    const isNext = prev === tip && this.#statements.after(author, prev).length === 0
+    if (isNext && !evaluation.cuts.isCut(statement)) {
       tips.set(author, hash)
       return
     }
@@ -155,6 +189,18 @@ export class StatementIntake {
       throw new Refusal('author_void', `${author} has ${MAX_VOID_STATEMENTS} statements that count for nothing already`)
     }
     voidCounts.set(author, count)
+  }
+
+  /** Drops what a complete checkpoint does away with, and looks again at what waits: it may need nothing more. */
+  #applyCheckpoint(go: Go): void {
+    const checkpoint = newestCheckpoint(this.#genesis, this.#statements)
+    if (checkpoint === undefined || checkpoint.hash === this.#statements.base?.hash) return
+    go.before ??= { statements: this.#statements, count: go.added.length }
+    this.#statements = prune(this.#genesis, this.#statements, checkpoint)
+    this.#sets = undefined
+    go.evaluation = evaluate(this.#genesis, this.#statements)
+    Object.assign(go, roomBy(go.evaluation))
+    go.ready.push(...this.#waiting.takeAll())
   }
 
   #wait(statement: Statement, need: string): undefined {
@@ -166,6 +212,14 @@ export class StatementIntake {
     if (placed.known?.type !== 'admins') return woken
     return woken.concat(placed.known.body.admins.flatMap(({ id }) => this.#waiting.take(`author ${id}`)))
   }
+}
+
+function roomBy({ heads, voidCounts }: Evaluation): Pick<Go, 'tips' | 'voidCounts'> {
+  return { tips: new Map(heads.map(({ author, hash }) => [author, hash])), voidCounts: new Map(voidCounts) }
+}
+
+function endsCheckpoint({ author, known }: Verified): boolean {
+  return author === ROOT_AUTHOR && known?.type === 'checkpoint' && known.body.part === known.body.parts
 }
 
 /** What waited for its entry was verified before. */

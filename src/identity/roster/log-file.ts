@@ -23,8 +23,8 @@ interface OpenOptions {
 }
 
 /**
- * The roster's file: one envelope a line, `CRC32 JSON`, the genesis first, only ever appended to. What was written is
- * flushed before `append` returns. Holds no open file between calls.
+ * The roster's file: one envelope a line, `CRC32 JSON`, the genesis first; appended to, or after a checkpoint replaced
+ * whole. What was written is flushed before `append` and `rewrite` return. Holds no open file between calls.
  */
 export class RosterLog {
   readonly path: string
@@ -87,12 +87,7 @@ export class RosterLog {
     const data = Buffer.concat(envelopes.map(toLine))
     const file = await open(this.path, 'r+')
     try {
-      const { size } = await file.stat()
-      if (size !== this.#length + this.#tornBytes) {
-        throw identityErrors.roster_damaged(`${this.path} was changed by another program while this one had it open`, {
-          hint: 'Restart this one; only one program may write a home.',
-        })
-      }
+      this.#checkOnlyWriter(await file.stat())
       try {
         if (this.#tornBytes > 0) await file.truncate(this.#length)
         await file.write(data, 0, data.length, this.#length)
@@ -110,6 +105,22 @@ export class RosterLog {
     } finally {
       await file.close()
     }
+  }
+
+  /** Replaces the file by these lines, at once: a crash leaves the old or the new one. Where that fails, it is as before. */
+  async rewrite(envelopes: readonly Uint8Array[]): Promise<void> {
+    this.#checkOnlyWriter(await stat(this.path))
+    const data = Buffer.concat(envelopes.map(toLine))
+    await writeFileAtomic(this.path, data)
+    this.#length = data.length
+    this.#tornBytes = 0
+  }
+
+  #checkOnlyWriter({ size }: { size: number }): void {
+    if (size === this.#length + this.#tornBytes) return
+    throw identityErrors.roster_damaged(`${this.path} was changed by another program while this one had it open`, {
+      hint: 'Restart this one; only one program may write a home.',
+    })
   }
 }
 

@@ -21,6 +21,8 @@ export interface Cuts {
   isCut(statement: Statement): boolean
   /** True where the key that signed it is an admin's, in a version of the admin set that is not cut. */
   isByAdmin(statement: Verified): boolean
+  /** Versions of the admin set that nothing cuts, nor any before them. */
+  readonly validSets: ReadonlySet<AdminSet>
 }
 
 /**
@@ -45,8 +47,8 @@ export function evaluateRemovals(statements: StatementSet, sets: ReadonlyMap<str
     if (next.length === possible.length) break
     possible = next
   }
-  const cuts = createCuts(possible, { sets, isWithin })
-  return { removals: possible, isCut: (statement) => cuts.cutsFor(statement), isByAdmin: cuts.isByAdmin }
+  const { cutsFor, isByAdmin, validSets } = createCuts(possible, { sets, isWithin })
+  return { removals: possible, isCut: (statement) => cutsFor(statement), isByAdmin, validSets }
 }
 
 /** Removals of ids that are or were admins; removing anyone else cuts nothing. */
@@ -54,7 +56,7 @@ function findRemovals(statements: StatementSet, sets: ReadonlyMap<string, AdminS
   const everAdmin = new Set([...sets.values()].flatMap((set) => [...set.admins.keys()]))
   const removals: Removal[] = []
   for (const statement of statements.ofType('node-remove')) {
-    if (statement.known?.type !== 'node-remove') continue
+    if (statement.known?.type !== 'node-remove' || statement.author === ROOT_AUTHOR) continue
     const { id: target, last } = statement.known.body
     if (!everAdmin.has(target)) continue
     const cutOff = last ?? { seq: 0, hash: statement.network }
@@ -73,11 +75,13 @@ type Within = (statement: Statement, cutOff: Removal['cutOff']) => boolean
 
 /**
  * Whether a statement lies on the line that ends at the cut-off. While the entry named there has not arrived, whatever
- * stands at a lower place counts.
+ * stands at a lower place counts. What a checkpoint covers is one line, of which only places are known.
  */
 function createWithin(statements: StatementSet): Within {
   const lines = new Map<string, Set<string>>()
   return (statement, { seq, hash }) => {
+    if (statements.isCovered(statement)) return statement.seq <= seq
+    if (statements.isCovered({ author: statement.author, seq })) return false
     const last = statements.get(hash)
     if (last?.author !== statement.author || last.seq !== seq) return statement.seq < seq
     let line = lines.get(hash)
@@ -100,14 +104,14 @@ function createCuts(
       (removal) => removal.from !== except && !isWithin(statement, removal.cutOff),
     )
   const admitted = new Set<string>()
-  const valid = new Set<AdminSet>()
+  const validSets = new Set<AdminSet>()
   for (const set of [...sets.values()].sort((a, b) => a.version - b.version)) {
-    if (set.parent !== undefined && !valid.has(set.parent)) continue
+    if (set.parent !== undefined && !validSets.has(set.parent)) continue
     if (set.statement !== undefined && cutsFor(set.statement)) continue
-    valid.add(set)
+    validSets.add(set)
     for (const { id, keyId } of set.admins.values()) admitted.add(`${id} ${keyId}`)
   }
   const isByAdmin = (statement: Verified): boolean =>
     statement.author === ROOT_AUTHOR || admitted.has(`${statement.author} ${statement.signedBy}`)
-  return { cutsFor, isByAdmin }
+  return { cutsFor, isByAdmin, validSets }
 }

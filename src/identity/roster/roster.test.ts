@@ -143,6 +143,8 @@ test('a file cut off at any byte opens with what was whole, says so, and goes on
       const opened = await Roster.open(options())
       expect(opened.state.nodes.get(bob.id)?.name).toBe('n1')
       expect(logged).toContain('unfinished line')
+      // Whoever cuts off what was written must say that no more is missing.
+      await opened.confirmOwnLog()
       await opened.append(byAlice, { type: 'node', body: nodeBody(carol, { name: 'c' }) })
       logged = ''
       expect((await Roster.open(options())).digest()).toBe(opened.digest())
@@ -158,9 +160,9 @@ test('a file damaged before its end is set aside and named, and read-only looks 
   whole[whole.indexOf('payload', whole.indexOf(0x0a))] = 0x58
   await writeFile(file(), whole)
   await expect(Roster.open({ ...options(), readOnly: true })).rejects.toMatchObject({ code: 'roster_damaged' })
-  expect(await readdir(folder)).toEqual(['log'])
+  expect(await readdir(folder)).toEqual(['log', 'own'])
   await expect(Roster.open(options())).rejects.toMatchObject({ code: 'roster_damaged' })
-  expect(await readdir(folder)).toEqual([expect.stringMatching(/^log\.damaged-/)])
+  expect(await readdir(folder)).toEqual([expect.stringMatching(/^log\.damaged-/), 'own'])
   await expect(Roster.open(options())).rejects.toMatchObject({
     code: 'roster_missing',
     message: expect.stringContaining('log.damaged-'),

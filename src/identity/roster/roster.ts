@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Role } from '../../api/contract.ts'
+import type { Rights } from '../../api/index.ts'
 import { type Clock, systemClock } from '../../base/clock.ts'
 import { EventBus } from '../../base/events.ts'
 import { type Logger, silentLogger } from '../../base/log.ts'
@@ -7,15 +8,20 @@ import { SerialQueue } from '../../base/wait.ts'
 import { keyIdOf, type Signer } from '../ed25519.ts'
 import { type Envelope, encodeEnvelope, sealEnvelope } from '../envelope.ts'
 import { identityErrors } from '../errors.ts'
-import { type BodyInput, faultsOfBody, type StatementType } from './bodies.ts'
-import { MAX_STATEMENT_BYTES, ROOT_AUTHOR, ROSTER_PAYLOAD_TYPE } from './constants.ts'
+import type { AdminSet } from './admin-sets.ts'
+import { checkpointBodies } from './checkpoint-draft.ts'
+import { ROOT_AUTHOR, ROSTER_PAYLOAD_TYPE } from './constants.ts'
+import { checkRootChain, draftPayloads, type StatementDraft } from './draft.ts'
 import { type Evaluation, evaluate, type Head } from './evaluate.ts'
-import { statementsAfter } from './exchange.ts'
-import { type Genesis, openGenesis } from './genesis.ts'
+import { headsToSay, missingHeads, statementsAfter } from './exchange.ts'
+import { checkNetwork, type Genesis, openGenesis } from './genesis.ts'
 import { type Intake, type Rejected, StatementIntake } from './intake.ts'
 import { RosterLog } from './log-file.ts'
+import { OwnLog } from './own-log.ts'
+import { SignedHeads } from './signed-head.ts'
 import { type RosterState, rightsOf } from './state.ts'
 import { decodeStatementEnvelope, type Statement } from './statement.ts'
+import type { Place, Verified } from './statement-set.ts'
 
 /** Statements taken in one go between which the event loop gets its turn: about 10 ms of verifying. */
 const SLICE = 64
@@ -38,12 +44,14 @@ export interface MergeResult {
   readonly waiting: number
 }
 
-/** A statement to make. */
-export type StatementDraft = { [T in StatementType]: { readonly type: T; readonly body: BodyInput<T> } }[StatementType]
+export type { StatementDraft } from './draft.ts'
+
+/** Where statements came from: made on this machine, or given by a peer. */
+export type StatementOrigin = 'own' | 'peer'
 
 /**
  * The signed record of who is in the network and which keys count. A set of statements that merges in any order to the
- * same state, kept in an append-only file. One program at a time may write a folder. Nothing to close.
+ * same state, kept in a file. One program at a time may write a folder. Nothing to close.
  */
 export class Roster {
   readonly genesis: Genesis
@@ -51,13 +59,20 @@ export class Roster {
   readonly #clock: Clock
   readonly #log: Logger
   readonly #intake: StatementIntake
+  readonly #ownLog: OwnLog
   readonly #queue = new SerialQueue()
-  readonly #events: EventBus<{ changed: RosterState }>
+  readonly #events: EventBus<{ added: [readonly Statement[], StatementOrigin]; changed: RosterState }>
   #evaluation: Evaluation
+  #signedHeads: SignedHeads | undefined
 
-  private constructor(genesis: Genesis, file: RosterLog, { clock = systemClock, log = silentLogger }: RosterOptions) {
+  private constructor(
+    genesis: Genesis,
+    { file, ownLog }: { file: RosterLog; ownLog: OwnLog },
+    { clock = systemClock, log = silentLogger }: RosterOptions,
+  ) {
     this.genesis = genesis
     this.#file = file
+    this.#ownLog = ownLog
     this.#clock = clock
     this.#log = log
     this.#events = new EventBus((error) => log.error({ err: error }, 'a listener of the roster failed'))
@@ -70,7 +85,11 @@ export class Roster {
     const genesis = 'envelope' in options.genesis ? options.genesis : openGenesis(options.genesis)
     checkNetwork(genesis, options)
     const file = await RosterLog.create(options.folder, encodeEnvelope(genesis.envelope))
-    return new Roster(genesis, file, options)
+    const ownLog = await OwnLog.open(options.folder, options.log ?? silentLogger)
+    await ownLog.confirm([])
+    const roster = new Roster(genesis, { file, ownLog }, options)
+    await roster.#openSignedHeads(options.folder)
+    return roster
   }
 
   /**
@@ -88,7 +107,8 @@ export class Roster {
       return file.giveUp('its first line is not the genesis of a network', how)
     }
     checkNetwork(genesis, options)
-    const roster = new Roster(genesis, file, options)
+    const ownLog = await OwnLog.open(options.folder, options.log ?? silentLogger)
+    const roster = new Roster(genesis, { file, ownLog }, options)
     const { rejected, waiting } = await roster.#take(lines.slice(1), { ownFile: true })
     const [first] = rejected
     if (first !== undefined) return file.giveUp(`a statement in it is refused, ${first.reason}: ${first.message}`, how)
@@ -100,6 +120,7 @@ export class Roster {
       )
     }
     roster.#evaluation = evaluate(genesis, roster.#intake.statements)
+    await roster.#openSignedHeads(options.folder)
     return roster
   }
 
@@ -110,27 +131,70 @@ export class Roster {
   get state(): RosterState {
     return this.#evaluation.state
   }
+  /** The admin set that holds, with those before it. An admin that was removed since may still be in it. */
+  get adminSet(): AdminSet {
+    return this.#evaluation.current
+  }
+  /** What admins said last of what they know, and when. */
+  get signedHeads(): SignedHeads {
+    return this.#signedHeads as SignedHeads
+  }
   /** Equal on two nodes exactly where their state is. */
   digest(): string {
     return this.#evaluation.digest
   }
-  /** The last accepted entry of every author's log. */
+  /** What to say in an exchange: the last accepted entry of every author's log. */
   heads(): readonly Head[] {
-    return this.#evaluation.heads
+    return headsToSay(this.#view)
   }
   /** How many statements are held. */
   get size(): number {
     return this.#intake.statements.size
   }
 
-  /** The role of a node now: see `rightsOf`. */
+  /** Milliseconds since 1970 that are surely over: by the local clock, or by what an admin signed, whichever is later. */
+  latestTimeMs(): number {
+    return Math.max(this.#clock.now(), this.state.newestTimeMs, this.signedHeads.newestMs() ?? 0)
+  }
+  /** What a node may do now: see `rightsOf`. */
+  rightsOf(id: string): Rights | undefined {
+    return rightsOf(this.state, id, this.latestTimeMs())
+  }
+  /** The role of a node now, without its narrowed grants. */
   roleOf(id: string): Role | undefined {
-    return rightsOf(this.state, id, this.#clock.now())
+    return this.rightsOf(id)?.role
+  }
+  /** The last entry of an author's log that is accepted, or the one at `seq`; with `seq` 0 the place before the first. */
+  placeOf(author: string, seq?: number): Place | undefined {
+    if (seq === 0) return { seq: 0, hash: this.networkId }
+    const head = this.#evaluation.heads.find((known) => known.author === author)
+    if (seq === undefined || seq === head?.seq) return head && { seq: head.seq, hash: head.hash }
+    const found = [...this.#evaluation.accepted].find(
+      (statement) => statement.author === author && statement.seq === seq,
+    )
+    if (found !== undefined) return { seq, hash: found.hash }
+    // Of what a checkpoint covers the place is enough.
+    return this.#intake.statements.isCovered({ author, seq }) ? { seq, hash: this.networkId } : undefined
+  }
+  /** True where any statement that is held speaks of this node, also one that does not count. */
+  isNamed(id: string): boolean {
+    const { statements } = this.#intake
+    const isOf = ({ known }: Statement): boolean => known?.type === 'node' && known.body.id === id
+    const isIn = ({ admins }: AdminSet): boolean => admins.has(id)
+    return statements.ofType('node').some(isOf) || [...this.#evaluation.sets.values()].some(isIn)
+  }
+  /** The revision that a policy has now, also an ended one; 0 where none was ever made. */
+  policyRevision(name: string): number {
+    return this.#evaluation.newest.policies.get(name)?.[1].revision ?? 0
   }
 
   /** Hears each new state, after it was flushed to disk, until the returned function is called. */
   onChange(listener: (state: RosterState) => void): () => void {
     return this.#events.on('changed', listener)
+  }
+  /** Hears what was added, after it was flushed and before `onChange` is, until the returned function is called. */
+  onAdded(listener: (added: readonly Statement[], from: StatementOrigin) => void): () => void {
+    return this.#events.on('added', ([added, from]) => listener(added, from))
   }
 
   /**
@@ -138,65 +202,146 @@ export class Roster {
    * of asking each other may be needed; equal digests end it. Heads come from outside: they choose, nothing more.
    */
   entriesAfter(heads: readonly Head[]): Envelope[] {
-    return statementsAfter(heads, { statements: this.#intake.statements, evaluation: this.#evaluation }).map(
-      ({ envelope }) => envelope,
-    )
+    return statementsAfter(heads, this.#view).map(({ envelope }) => envelope)
   }
 
   /**
    * Takes statements from anywhere, in any order, as envelopes or their JSON bytes. Nothing hostile throws: what is
-   * refused is in `rejected` with its reason. Resolves when what was new is flushed; fails, having changed nothing,
-   * where it cannot be stored (`disk_full`).
+   * refused is in `rejected` with its reason; what a checkpoint did away with is dropped without a word. Resolves when
+   * what was new is flushed; fails, having changed nothing, where it cannot be stored (`disk_full`).
    */
   merge(statements: readonly (Envelope | Uint8Array)[]): Promise<MergeResult> {
     return this.#queue.run(async () => {
       const taken = await this.#take(statements)
-      await this.#commit(taken.added)
-      return taken
+      await this.#commit(taken, 'peer')
+      return { added: taken.added, rejected: taken.rejected, waiting: taken.waiting }
     })
   }
 
   /**
    * Signs a statement as the next entry of the author's own log. It is flushed to disk before it is returned, so that
-   * no seq is ever used twice. A home restored from a backup must first merge what its peers have. Fails with
-   * `not_admin`, `statement_invalid`, `statement_too_large`, `roster_log_frozen`, `roster_full` or `disk_full`.
+   * no seq is ever used twice. Fails with `not_admin`, `roster_head_unconfirmed`, `statement_invalid`,
+   * `statement_too_large`, `roster_log_frozen`, `roster_full` or `disk_full`.
    */
   append(by: { signer: Signer; authorId: string }, draft: StatementDraft): Promise<Statement> {
     return this.#queue.run(async () => {
       this.#checkAuthor(by)
-      const faults = faultsOfBody(draft.type, draft.body)
-      if (faults !== '') throw identityErrors.statement_invalid(`a "${draft.type}" statement is not valid: ${faults}`)
-      const payload = this.#nextPayload(by.authorId, draft)
-      if (payload.length > MAX_STATEMENT_BYTES) {
-        throw identityErrors.statement_too_large(
-          `a "${draft.type}" statement of ${payload.length} bytes is longer than ${MAX_STATEMENT_BYTES}`,
-        )
-      }
-      const envelope = sealEnvelope({ payloadType: ROSTER_PAYLOAD_TYPE, payload, signers: [by.signer] })
-      const { added, rejected } = await this.#take([envelope])
-      const [statement] = added
+      const [payload] = this.#nextPayloads(by.authorId, [draft])
+      const envelope = sealEnvelope({
+        payloadType: ROSTER_PAYLOAD_TYPE,
+        payload: payload as Buffer,
+        signers: [by.signer],
+      })
+      const taken = await this.#take([envelope])
+      const [statement] = taken.added
       if (statement === undefined) {
-        const [refused] = rejected
-        if (refused?.reason === 'roster_full') throw identityErrors.roster_full(refused.message)
+        const [refused] = taken.rejected
+        if (refused?.reason === 'roster_full') {
+          throw identityErrors.roster_full(refused.message, {
+            hint: 'Let the root sign a checkpoint: warren trust checkpoint',
+          })
+        }
         throw identityErrors.statement_invalid(`a "${draft.type}" statement is refused: ${refused?.message}`)
       }
-      await this.#commit(added)
+      await this.#commit(taken, 'own')
+      await this.#ownLog.written(by.authorId, { seq: statement.seq, hash: statement.hash })
       return statement
     })
   }
 
+  /**
+   * False where this home's file is a copy or a restored backup, in which later entries of the author's log may be
+   * missing: to go on from there would sign two entries at one place. A home in which the author wrote nothing has
+   * nothing to miss.
+   */
+  ownLogConfirmed(authorId: string): boolean {
+    const { statements } = this.#intake
+    return this.#ownLog.isConfirmed(authorId, {
+      hasEntries: this.#evaluation.heads.some(({ author }) => author === authorId),
+      holds: (head) => statements.get(head.hash) !== undefined || statements.isCovered(head),
+    })
+  }
+
+  /** Says that this file holds all of its author's log: after an exchange with a peer, or on a person's word. */
+  confirmOwnLog(): Promise<void> {
+    return this.#queue.run(() => this.#ownLog.confirm(this.#evaluation.heads))
+  }
+
+  /**
+   * The payloads of the root's next statements, to be signed elsewhere and given to `submitRoot`. Fails with
+   * `statement_invalid`, `statement_too_large` or `roster_log_frozen`.
+   */
+  draftRoot(drafts: readonly StatementDraft[]): Buffer[] {
+    this.#checkNotFrozen(ROOT_AUTHOR)
+    return this.#nextPayloads(ROOT_AUTHOR, drafts)
+  }
+
+  /** The parts of a checkpoint that keeps all that still matters now, for `draftRoot`. */
+  checkpointDrafts(): StatementDraft[] {
+    const bodies = checkpointBodies({ ...this.#view, nowMs: this.latestTimeMs() })
+    return bodies.map((body) => ({ type: 'checkpoint', body }))
+  }
+
+  /**
+   * Takes statements that the root signed, all or none: the next ones of its log, as `draftRoot` gave them. Fails with
+   * `statement_invalid`, where they are not, or another key signed them, or as `merge` does.
+   */
+  submitRoot(envelopes: readonly Envelope[]): Promise<readonly Statement[]> {
+    return this.#queue.run(async () => {
+      this.#checkNotFrozen(ROOT_AUTHOR)
+      checkRootChain(envelopes, this.placeOf(ROOT_AUTHOR) ?? { seq: 0, hash: this.networkId })
+      const taken = await this.#take(envelopes)
+      if (taken.added.length !== envelopes.length) {
+        taken.takeBack()
+        const why = taken.rejected[0]?.message ?? 'they are known already, or do not follow what is here'
+        throw identityErrors.statement_invalid(`statements of the root are refused: ${why}`)
+      }
+      await this.#commit(taken, 'own')
+      return taken.added
+    })
+  }
+
+  get #view() {
+    return { statements: this.#intake.statements, evaluation: this.#evaluation }
+  }
+
+  async #openSignedHeads(folder: string): Promise<void> {
+    this.#signedHeads = await SignedHeads.open({
+      networkId: this.networkId,
+      folder,
+      clock: this.#clock,
+      log: this.#log,
+      state: () => this.state,
+      digest: () => this.digest(),
+      heads: () => this.heads(),
+      missing: (heads) => missingHeads(heads, this.#view),
+    })
+  }
+
   #checkAuthor({ signer, authorId }: { signer: Signer; authorId: string }): void {
-    const key = authorId === ROOT_AUTHOR ? keyIdOf(this.genesis.root) : this.state.admins.get(authorId)?.keyId
+    const key = authorId === ROOT_AUTHOR ? keyIdOf(this.state.root) : this.state.admins.get(authorId)?.keyId
     if (key !== signer.keyId) {
       throw identityErrors.not_admin(`${authorId} is not an admin of this network with that authority key`, {
         hint: `Run it on an admin: ${this.#adminNames()}`,
       })
     }
-    if (this.#evaluation.frozen.has(authorId)) {
-      throw identityErrors.roster_log_frozen(`the log of ${authorId} holds two different statements at one place`, {
-        hint: 'Let another admin remove this one from the admin set and add it again under a new identity.',
-      })
+    this.#checkNotFrozen(authorId)
+    if (authorId !== ROOT_AUTHOR && !this.ownLogConfirmed(authorId)) {
+      throw identityErrors.roster_head_unconfirmed(
+        `the roster of this node was copied or restored: statements that ${authorId} signed later may be missing in it`,
+        { hint: 'Let this node connect to a peer, or, if there is none: warren trust accept-head' },
+      )
     }
+  }
+
+  #checkNotFrozen(author: string): void {
+    if (!this.#evaluation.frozen.has(author)) return
+    throw identityErrors.roster_log_frozen(`the log of ${author} holds two different statements at one place`, {
+      hint:
+        author === ROOT_AUTHOR
+          ? 'Nothing settles that: begin a new network, and let the nodes join it.'
+          : 'Let another admin remove this one from the admin set and add it again under a new identity.',
+    })
   }
 
   #adminNames(): string {
@@ -204,21 +349,11 @@ export class Roster {
     return [...admins.keys()].map((id) => nodes.get(id)?.name ?? id).join(', ') || 'none is left'
   }
 
-  #nextPayload(author: string, draft: StatementDraft): Buffer {
-    const head = this.#evaluation.heads.find((known) => known.author === author)
-    const last = head && this.#intake.statements.get(head.hash)
-    return Buffer.from(
-      JSON.stringify({
-        network: this.networkId,
-        author,
-        seq: (last?.seq ?? 0) + 1,
-        prev: last?.hash ?? this.networkId,
-        // Times of one log only go forward, whatever the clock does.
-        time: Math.max(this.#clock.now(), last?.timeMs ?? 0),
-        type: draft.type,
-        body: draft.body,
-      }),
-    )
+  #nextPayloads(author: string, drafts: readonly StatementDraft[]): Buffer[] {
+    const head = this.placeOf(author) ?? { seq: 0, hash: this.networkId }
+    // Times of one log only go forward, whatever the clock does.
+    const timeMs = Math.max(this.#clock.now(), this.#intake.statements.get(head.hash)?.timeMs ?? 0)
+    return draftPayloads(drafts, { network: this.networkId, author, head, timeMs })
   }
 
   async #take(statements: readonly (Envelope | Uint8Array)[], options: { ownFile?: boolean } = {}): Promise<Intake> {
@@ -234,25 +369,31 @@ export class Roster {
     return intake.finish()
   }
 
-  async #commit(added: Intake['added']): Promise<void> {
+  async #commit(taken: Intake, from: StatementOrigin): Promise<void> {
+    const { added, pruned } = taken
     if (added.length === 0) return
+    const evaluation = evaluate(this.genesis, this.#intake.statements)
     try {
-      await this.#file.append(added.map(({ envelope }) => encodeEnvelope(envelope)))
+      if (pruned) await this.#rewrite(evaluation)
+      else await this.#file.append(added.map(({ envelope }) => encodeEnvelope(envelope)))
     } catch (error) {
-      this.#intake.takeBack(added)
+      taken.takeBack()
       throw error
     }
     const known = new Set(this.state.alarms.map(({ message }) => message))
-    this.#evaluation = evaluate(this.genesis, this.#intake.statements)
+    this.#evaluation = evaluation
+    if (pruned) await this.#ownLog.replaced()
     for (const { code, subject, message } of this.state.alarms) {
       if (!known.has(message)) this.#log.warn({ alarm: code, subject }, message)
     }
+    this.#events.emit('added', [added, from])
     this.#events.emit('changed', this.state)
   }
-}
 
-function checkNetwork(genesis: Genesis, { networkId, folder }: RosterOptions): void {
-  if (networkId !== undefined && networkId !== genesis.networkId) {
-    throw identityErrors.wrong_network(`the roster for ${folder} is of network ${genesis.networkId}, not ${networkId}`)
+  /** Writes what is left after a checkpoint, in an order in which it opens. */
+  async #rewrite(evaluation: Evaluation): Promise<void> {
+    const statements: readonly Verified[] = statementsAfter([], { statements: this.#intake.statements, evaluation })
+    await this.#file.rewrite([this.genesis, ...statements].map(({ envelope }) => encodeEnvelope(envelope)))
+    this.#log.info({ statements: statements.length }, 'the roster was written anew after a checkpoint')
   }
 }

@@ -23,6 +23,13 @@ export class WaitingRoom {
     for (const { hash } of statements) this.#needs.delete(hash)
     return statements
   }
+  /** Takes out all. */
+  takeAll(): Statement[] {
+    const statements = [...this.#byNeed.values()].flat()
+    this.#byNeed.clear()
+    this.#needs.clear()
+    return statements
+  }
   /** Drops the oldest until at most `limit` are left. */
   trim(limit: number): void {
     for (const [hash, need] of this.#needs) {

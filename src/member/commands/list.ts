@@ -1,5 +1,6 @@
 import { defineCommand, list, printable } from '../../command/index.ts'
 import { memberContract, type NodeView } from '../contract.ts'
+import { describeLabels, describeWhen } from './words.ts'
 
 export const listCommand = defineCommand({
   name: 'node list',
@@ -16,6 +17,12 @@ export const listCommand = defineCommand({
     const nodes = await client.call(memberContract.list, options.on.length === 0 ? {} : { query: { on: options.on } }, {
       signal: context.signal,
     })
+    for (const { name } of nodes.filter(({ waiting }) => waiting)) {
+      context.say(
+        `${printable(name)} waits: if you know it, warren node add ${printable(name)}; if not, warren node remove`,
+      )
+    }
+    const someExpire = nodes.some(({ expires }) => expires !== null)
     return {
       json: nodes,
       human: {
@@ -26,24 +33,25 @@ export const listCommand = defineCommand({
           { title: 'PATH' },
           { title: 'RTT', align: 'right' },
           { title: 'VERSION' },
+          ...(someExpire ? [{ title: 'EXPIRES' }] : []),
           { title: 'LABELS' },
         ],
-        rows: nodes.map(rowOf),
+        rows: nodes.map((node) => rowOf(node, someExpire)),
       },
     }
   },
 })
 
-function rowOf(node: NodeView): string[] {
+function rowOf(node: NodeView, withExpiry: boolean): string[] {
   const path = node.state === 'self' ? '-' : node.relayed === null ? '' : node.relayed ? 'relayed' : 'direct'
-  const labels = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`)
   return [
     `${printable(node.name)}${node.state === 'self' ? ' *' : ''}`,
     node.role,
-    node.state === 'self' ? 'up' : node.state,
+    node.waiting ? 'waiting' : node.state === 'self' ? 'up' : node.state,
     path,
     node.latency_ms === null ? '' : `${Math.max(1, Math.round(node.latency_ms))} ms`,
     printable(node.version ?? ''),
-    printable(labels.join(',')),
+    ...(withExpiry ? [node.expires === null ? '' : describeWhen(node.expires)] : []),
+    describeLabels(node.labels),
   ]
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { createRouter, defineStream, implement, type Role } from '../../api/index.ts'
+import { createRouter, defineStream, implement, type Rights } from '../../api/index.ts'
 import { silentLogger } from '../../base/log.ts'
 import { rejectOnAbort } from '../../base/wait.ts'
 import type { Network, Stream } from '../../net/index.ts'
@@ -17,10 +17,14 @@ const forever = defineStream({
 })
 
 test.each([
-  ['loses its role', 'member'],
+  ['loses its role', { role: 'member', grants: [] }],
+  [
+    'gets another narrowed right',
+    { role: 'viewer', grants: [{ role: 'viewer', apps: ['a'], services: null, expires: null }] },
+  ],
   ['is no member any more', undefined],
-] as const)('what a peer still reads ends when it %s', async (_what, later) => {
-  let role: Role | undefined = 'viewer'
+] as [string, Rights | undefined][])('what a peer still reads ends when it %s', async (_what, later) => {
+  let rights: Rights | undefined = { role: 'viewer', grants: [] }
   let serve: (stream: Stream) => void = () => undefined
   const network = {
     handle: (_protocol: string, handler: typeof serve) => {
@@ -35,9 +39,9 @@ test.each([
   const close = openPeerDoor({
     network,
     router: createRouter({ routes: [route], log: silentLogger }),
-    roleOf: () => role,
+    rightsOf: () => rights,
     whenExchanged: async () => undefined,
-    roleCheckMs: 20,
+    rightsCheckMs: 20,
   })
   const server = createServer((socket) => serve(Object.assign(socket, { peer: 'eve', protocol: '/warren/api/1' })))
   try {
@@ -47,7 +51,7 @@ test.each([
     socket.write('GET /v1/forever HTTP/1.1\r\nHost: warren\r\n\r\n')
     const [first] = await once(socket, 'data')
     expect(String(first)).toContain('200 OK')
-    role = later
+    rights = later
     const closed = once(socket, 'close')
     socket.on('error', () => undefined).resume()
     await closed

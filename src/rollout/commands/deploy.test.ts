@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type ApiClient, createClient, createRouter, implement } from '../../api/index.ts'
+import { type ApiClient, type Caller, createClient, createRouter, implement } from '../../api/index.ts'
 import { silentLogger } from '../../base/log.ts'
 import { readPackageHeader } from '../../bundle/index.ts'
 import { type AnyCommand, type CommandContext, createStyle, type StreamLine } from '../../command/index.ts'
 import { createSigner, decodeEnvelope } from '../../identity/index.ts'
+import { memberContract } from '../../member/contract.ts'
 import { transferContract } from '../../transfer/contract.ts'
 import type { RolloutEnd } from '../contract.ts'
 import { Fleet } from '../fixtures/fleet.ts'
@@ -32,14 +33,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'warren-deploy-'))
   fleet = await Fleet.create(3)
   await fleet.startAll()
-  const router = createRouter({ routes: [...rolloutRoutes(fleet.engine(0)), uploadRoute()], log: silentLogger })
-  server = createServer((request, response) => {
-    void router.handle(request, response, { door: 'local', id: 'self', role: 'admin' })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  client = createClient({ open: async () => connect(port, '127.0.0.1') })
+  ;({ client, server } = await serve({ door: 'local', id: 'self', rights: { role: 'admin', grants: [] } }))
   said.length = 0
 })
 afterEach(async () => {
@@ -49,6 +43,31 @@ afterEach(async () => {
   await fleet.stop()
   await rm(folder, { recursive: true, force: true })
 })
+
+async function serve(caller: Caller): Promise<{ client: ApiClient; server: Server }> {
+  const nodes = implement(memberContract.list, () =>
+    fleet.machines.map(({ node: { id, name } }, index) => ({
+      id,
+      name,
+      addresses: [],
+      labels: {},
+      role: 'admin' as const,
+      state: index === 0 ? ('self' as const) : ('up' as const),
+      version: null,
+      relayed: null,
+      latency_ms: null,
+      seen: null,
+      waiting: false,
+      expires: null,
+    })),
+  )
+  const router = createRouter({ routes: [...rolloutRoutes(fleet.engine(0)), uploadRoute(), nodes], log: silentLogger })
+  const server = createServer((request, response) => void router.handle(request, response, caller))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return { client: createClient({ open: async () => connect(port, '127.0.0.1') }), server }
+}
 
 /** Takes the body apart as the contract says, with the real reader of packages. */
 function uploadRoute() {
@@ -93,6 +112,9 @@ function contextOf(changes: Partial<CommandContext> = {}): CommandContext {
     signal: new AbortController().signal,
     json: false,
     stdin: Readable.from([]),
+    readSecret: async () => '',
+    confirm: async () => false,
+    temporary: false,
     program: [],
     connect: async () => client,
     connectLocal: async () => client,
@@ -107,14 +129,19 @@ function contextOf(changes: Partial<CommandContext> = {}): CommandContext {
 
 const DEFAULTS = { on: [], all: true, plan: false, 'no-rollback': false, revert: false }
 
-function runCommand(command: AnyCommand, args: object, options: object = {}) {
-  const input = { args, options: { ...DEFAULTS, ...options }, context: contextOf() }
+function runCommand(command: AnyCommand, args: object, options: object = {}, context = contextOf()) {
+  const input = { args, options: { ...DEFAULTS, ...options }, context }
   return command.run(input as unknown as Parameters<AnyCommand['run']>[0])
 }
 
-async function linesOf(command: AnyCommand, args: object, options: object = {}): Promise<StreamLine[]> {
+async function linesOf(
+  command: AnyCommand,
+  args: object,
+  options: object = {},
+  context = contextOf(),
+): Promise<StreamLine[]> {
   const lines: StreamLine[] = []
-  for await (const line of runCommand(command, args, options) as AsyncIterable<StreamLine>) lines.push(line)
+  for await (const line of runCommand(command, args, options, context) as AsyncIterable<StreamLine>) lines.push(line)
   return lines
 }
 
@@ -180,4 +207,49 @@ test('a rollout is listed, shown, watched and halted with revert', async () => {
 
 test('a development version stands below its release and above the run before', () => {
   expect(developmentVersion('1.4.0+build', new Date('2026-03-01T12:00:00Z'))).toBe('1.4.0-dev.20260301120000')
+})
+
+test('the node of a job leaves the package with one that stays, under a right narrowed to its app', async () => {
+  const narrowed = (app: string): Caller => ({
+    door: 'peer',
+    id: 'token',
+    rights: { role: 'member', grants: [{ role: 'operator', apps: [app], services: null, expires: null }] },
+  })
+  const asked: string[] = []
+  const job = async (app: string) => {
+    const remote = await serve(narrowed(app))
+    const context = contextOf({
+      temporary: true,
+      connectTo: async (node) => {
+        asked.push(node)
+        return remote.client
+      },
+    })
+    try {
+      return await linesOf(deployCommand, { package: await writeApp('1.0.0') }, {}, context)
+    } finally {
+      remote.client.close()
+      remote.server.closeAllConnections()
+      remote.server.close()
+    }
+  }
+  const [, second, third] = fleet.machines.map(({ node }) => node.id)
+  await expect(job('other')).rejects.toMatchObject({ code: 'role_required' })
+  expect(asked).toEqual([second, third])
+  expect(fleet.engine(0).list()).toEqual([])
+  const last = (await job('hello')).at(-1) as StreamLine
+  expect(last).toMatchObject({ exitCode: 0 })
+  expect(asked.slice(2)).toEqual([second])
+  // Named in the document, so that a node which cannot reach the job fetches it from there.
+  expect(fleet.machine(2).fetches[0]).toContain(second)
+})
+
+test('a folder is signed with the key that is named', async () => {
+  await createSigner(join(folder, 'keys', 'signing.key'))
+  const other = await createSigner(join(folder, 'ci.key'))
+  await linesOf(deployCommand, { package: await writeApp('1.0.0') }, { key: 'ci.key' })
+  expect(said.join('\n')).toContain(`signed by ${other.keyId.slice(0, 4)}…`)
+  await expect(linesOf(deployCommand, { package: await writeApp('2.0.0') }, { key: 'no.key' })).rejects.toMatchObject({
+    code: 'key_not_found',
+  })
 })

@@ -26,7 +26,7 @@ export const deployCommand = defineCommand({
     if (!words.all && words.on.length === 0) {
       throw baseErrors.usage('no target was given', { hint: 'Say where: --on NODE, --on LABEL=VALUE, or --all' })
     }
-    if (options.plan) return showPlan(args.package, words, context)
-    return withPackage(args.package, { context }, (found) => deployLines(context, { found, words }))
+    if (options.plan) return showPlan(args.package, words, { context, key: options.key })
+    return withPackage(args.package, { context, key: options.key }, (found) => deployLines(context, { found, words }))
   },
 })

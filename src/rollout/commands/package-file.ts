@@ -26,16 +26,25 @@ export interface PackageFile {
   readonly bytes: number
 }
 
+/** How a folder is packed. */
+export interface Packing {
+  readonly context: CommandContext
+  /** Key file to sign with; default `keys/signing.key` of the home. */
+  readonly key?: string | undefined
+  /** May change the folder's version. */
+  readonly versionOf?: ((version: string) => string) | undefined
+}
+
 /**
  * Gives `work` the package at `path`: an archive as it is, a folder packed and signed first into a temporary folder that
- * is gone afterwards. `versionOf` may change a folder's version. Fails as `packFolder`, and with `file_not_found`.
+ * is gone afterwards. Fails as `packFolder`, and with `file_not_found`.
  */
 export async function* withPackage<T>(
   path: string,
-  { context, versionOf }: { context: CommandContext; versionOf?: (version: string) => string },
+  packing: Packing,
   work: (found: PackageFile) => AsyncIterable<T>,
 ): AsyncGenerator<T> {
-  const full = resolve(context.cwd, path)
+  const full = resolve(packing.context.cwd, path)
   const info = await stat(full).catch((cause: unknown) => {
     throw baseErrors.file_not_found(`there is no package or folder ${path}`, {
       cause,
@@ -45,16 +54,19 @@ export async function* withPackage<T>(
   if (!info.isDirectory()) return yield* work(await readArchive(full))
   const temporary = await mkdtemp(join(tmpdir(), 'warren-pack-'))
   try {
-    yield* work(await pack(full, temporary, { context, versionOf }))
+    yield* work(await pack(full, temporary, packing))
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
 }
 
-/** Stores the package on the node behind `client`. Fails as the upload does, for instance with `untrusted_key`. */
+/**
+ * Stores the package on the node behind `client`; `app` is the one that it is for. Fails as the upload does, for
+ * instance with `untrusted_key`.
+ */
 export async function uploadPackage(
   client: ApiClient,
-  found: PackageFile,
+  found: PackageFile & { readonly app?: string | undefined },
   context: CommandContext,
 ): Promise<{ warnings: readonly string[] }> {
   const { frameUpload, transferContract } = await import('../../transfer/contract.ts')
@@ -62,7 +74,8 @@ export async function uploadPackage(
     found.signatureFile === undefined ? undefined : await readFileBounded(found.signatureFile, MAX_SIGNATURE_BYTES)
   try {
     const upload = frameUpload(signature, readWithProgress(found, context))
-    return await client.call(transferContract.upload, { upload }, { signal: context.signal })
+    const query = { app: found.app ?? found.name }
+    return await client.call(transferContract.upload, { upload, query }, { signal: context.signal })
   } finally {
     context.progress.clear()
   }
@@ -103,12 +116,19 @@ async function readArchive(file: string): Promise<PackageFile> {
 async function pack(
   folder: string,
   output: string,
-  { context, versionOf }: { context: CommandContext; versionOf: ((version: string) => string) | undefined },
+  { context, key: keyFile, versionOf }: Packing,
 ): Promise<PackageFile> {
   const { packFolder, parseManifest, MANIFEST_NAME } = await import('../../bundle/index.ts')
-  const { loadSigner } = await import('../../identity/index.ts')
-  const key = join(await context.nodeHome(), 'keys', 'signing.key')
-  const signers = (await pathExists(key)) ? [await loadSigner(key)] : []
+  const { findHomeFolders, KEY_FILES, passphrasesOf, unlockSigner } = await import('../../identity/index.ts')
+  // The home of a token's node has no signing key; the person's own may have one.
+  const home = context.temporary ? context.home : await context.nodeHome()
+  const { config, env, cwd } = context
+  const key =
+    keyFile === undefined
+      ? join((await findHomeFolders({ home, config, env, cwd })).keysFolder, KEY_FILES.signing)
+      : resolve(cwd, keyFile)
+  const isSigned = keyFile !== undefined || (await pathExists(key))
+  const signers = isSigned ? [await unlockSigner(key, passphrasesOf(context))] : []
   const path = join(folder, MANIFEST_NAME)
   const text = versionOf === undefined ? undefined : await readFile(path, 'utf8').catch(() => undefined)
   // A manifest that is missing is packFolder's to name.

@@ -1,8 +1,10 @@
+import { baseErrors } from '../../base/errors.ts'
 import { type CommandContext, defineCommand, list, type StreamLine, text } from '../../command/index.ts'
 import type { RolloutEnd } from '../contract.ts'
 import { type DeployWords, deployLines } from './flow.ts'
 import { followLogs } from './follow-logs.ts'
 import { withPackage } from './package-file.ts'
+import { acceptStale, key } from './strategy-options.ts'
 
 export const runCommand = defineCommand({
   name: 'run',
@@ -16,6 +18,8 @@ export const runCommand = defineCommand({
   options: {
     on: list({ value: 'NODE', description: 'a node, or nodes with these labels (site=home); may repeat' }),
     as: text({ value: 'APP', description: 'name of the app on the nodes (default: the name of the package)' }),
+    'accept-stale': acceptStale,
+    key,
   },
   examples: [
     { does: 'run the app in this folder on this node', words: 'run' },
@@ -24,9 +28,16 @@ export const runCommand = defineCommand({
   run: ({ args, options, context }) => runFolder(args.folder ?? '.', options, context),
 })
 
+interface RunWords {
+  readonly on: readonly string[]
+  readonly as: string | undefined
+  readonly 'accept-stale': boolean
+  readonly key: string | undefined
+}
+
 async function* runFolder(
   folder: string,
-  { on, as }: { on: readonly string[]; as: string | undefined },
+  { on, as, 'accept-stale': accept, key: keyFile }: RunWords,
   context: CommandContext,
 ): AsyncGenerator<StreamLine> {
   const words: DeployWords = {
@@ -35,6 +46,7 @@ async function* runFolder(
     batch: [],
     maxUnavailable: undefined,
     rollback: true,
+    acceptStale: accept,
     retries: undefined,
     retryDelayMs: undefined,
     app: as,
@@ -42,7 +54,7 @@ async function* runFolder(
   }
   let end: RolloutEnd | undefined
   const versionOf = (version: string): string => developmentVersion(version, new Date())
-  yield* withPackage(folder, { context, versionOf }, (found) =>
+  yield* withPackage(folder, { context, versionOf, key: keyFile }, (found) =>
     deployLines(context, {
       found,
       words,
@@ -71,5 +83,8 @@ async function spokenNode(context: CommandContext): Promise<string> {
   const client = await context.connect()
   const nodes = await client.call(memberContract.list, {}, { signal: context.signal })
   const self = nodes.find(({ state }) => state === 'self')
-  return self?.id ?? ''
+  if (self !== undefined) return self.id
+  throw baseErrors.usage('no target was given, and the node of a deploy token runs nothing', {
+    hint: 'Say where: --on NODE, or --on LABEL=VALUE',
+  })
 }

@@ -1,13 +1,14 @@
-import { type CommandContext, type CommandResult, printable, type StreamLine } from '../../command/index.ts'
+import { type CommandResult, printable, type StreamLine } from '../../command/index.ts'
 import { type RolloutPlan, rolloutContract } from '../contract.ts'
 import { type DeployWords, requestOf } from './flow.ts'
-import { withPackage } from './package-file.ts'
+import { type Packing, withPackage } from './package-file.ts'
 
 /** What a deploy would change; nothing is moved. */
-export async function showPlan(path: string, words: DeployWords, context: CommandContext): Promise<CommandResult> {
+export async function showPlan(path: string, words: DeployWords, packing: Packing): Promise<CommandResult> {
+  const { context } = packing
   const client = await context.connect()
   let result: CommandResult = { json: null }
-  const asked = withPackage(path, { context }, async function* (found): AsyncGenerator<StreamLine> {
+  const asked = withPackage(path, packing, async function* (found): AsyncGenerator<StreamLine> {
     const body = requestOf(found, words)
     const plan = await client.call(rolloutContract.plan, { body }, { signal: context.signal })
     result = { json: plan, human: planTable(plan) }

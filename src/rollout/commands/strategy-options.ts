@@ -8,6 +8,14 @@ export const targetOptions = {
   all: flag({ description: 'every node' }),
 }
 
+/** `--key`. */
+export const key = text({
+  value: 'FILE',
+  description: 'sign a folder with this key instead of keys/signing.key of the home',
+})
+/** `--accept-stale`. */
+export const acceptStale = flag({ description: 'also on nodes that have not heard of an admin for long' })
+
 /** How it goes there. */
 export const strategyOptions = {
   batch: text({ value: 'N[,N…]', description: 'sizes of the waves, the last one repeats; default all at once' }),
@@ -17,6 +25,8 @@ export const strategyOptions = {
   retries: integer({ value: 'N', description: 'further tries of a node that cannot be reached (default 3)' }),
   'retry-delay': duration({ value: 'TIME', description: 'pause between two tries (default 10s)' }),
   'no-rollback': flag({ description: 'keep the version on nodes that are done when others fail' }),
+  'accept-stale': acceptStale,
+  key,
   as: text({ value: 'APP', description: 'name of the app on the nodes (default: the name of the package)' }),
 }
 
@@ -27,6 +37,7 @@ interface StrategyWords {
   readonly retries: number | undefined
   readonly 'retry-delay': number | undefined
   readonly 'no-rollback': boolean
+  readonly 'accept-stale': boolean
   readonly as: string | undefined
 }
 
@@ -38,6 +49,7 @@ export function wordsOf(strategy: StrategyWords, targets: { on: readonly string[
     batch: parseBatch(strategy.batch),
     maxUnavailable: strategy['max-unavailable'],
     rollback: !strategy['no-rollback'],
+    acceptStale: strategy['accept-stale'],
     retries: strategy.retries,
     retryDelayMs: strategy['retry-delay'],
     app: strategy.as,

@@ -1,7 +1,7 @@
 import { type CommandContext, defineCommand, type StreamLine } from '../../command/index.ts'
 import { rolloutErrors } from '../errors.ts'
 import { type DeployWords, deployLines } from './flow.ts'
-import { withPackage } from './package-file.ts'
+import { type Packing, withPackage } from './package-file.ts'
 import { showPlan } from './show-plan.ts'
 import { strategyOptions, wordsOf } from './strategy-options.ts'
 
@@ -20,18 +20,14 @@ export const upgradeCommand = defineCommand({
   run: ({ args, options: chosen, context }) => {
     const words = async () =>
       wordsOf({ ...chosen, as: args.app }, { on: await nodesWith(args.app, context), all: false })
-    if (chosen.plan) return words().then((found) => showPlan(args.package, found, context))
-    return upgrade(args.package, words, context)
+    if (chosen.plan) return words().then((found) => showPlan(args.package, found, { context, key: chosen.key }))
+    return upgrade(args.package, words, { context, key: chosen.key })
   },
 })
 
-async function* upgrade(
-  path: string,
-  words: () => Promise<DeployWords>,
-  context: CommandContext,
-): AsyncGenerator<StreamLine> {
+async function* upgrade(path: string, words: () => Promise<DeployWords>, packing: Packing): AsyncGenerator<StreamLine> {
   const chosen = await words()
-  yield* withPackage(path, { context }, (found) => deployLines(context, { found, words: chosen }))
+  yield* withPackage(path, packing, (found) => deployLines(packing.context, { found, words: chosen }))
 }
 
 async function nodesWith(app: string, context: CommandContext): Promise<string[]> {

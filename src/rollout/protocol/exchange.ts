@@ -6,6 +6,8 @@ import { type Message, parseMessage, statementMessage } from './messages.ts'
 
 export interface ExchangeDeps {
   readonly ledger: Ledger
+  /** The other side. */
+  readonly peer: string
   /** The statement in a message; undefined where it holds none, or a malformed one, which is then counted. */
   statementOf(message: Message): Omit<Statement, 'id'> | undefined
   /** Takes statements in that belong together; never throws, since a bad one must not keep the good ones out. */
@@ -14,7 +16,7 @@ export interface ExchangeDeps {
 
 /** Opens an exchange on a fresh stream: both sides then hold what either held. Fails when it was cut short. */
 export async function leadExchange(stream: Stream, deps: ExchangeDeps, signal: AbortSignal): Promise<void> {
-  const held = deps.ledger.exchanged()
+  const held = deps.ledger.exchanged(deps.peer)
   await sendMessage(stream, haveOf(held))
   const first = await receive(stream, signal)
   if (first?.type !== 'have') throw rolloutErrors.rollout_invalid('the exchange was not answered with what is held')
@@ -28,7 +30,7 @@ export async function answerExchange(
   stream: Stream,
   { first, deps, signal }: { first: Extract<Message, { type: 'have' }>; deps: ExchangeDeps; signal: AbortSignal },
 ): Promise<void> {
-  const held = deps.ledger.exchanged()
+  const held = deps.ledger.exchanged(deps.peer)
   await sendMessage(stream, haveOf(held))
   await sendMissing(stream, held, first.rollouts)
   await receiveAll(stream, deps, signal)

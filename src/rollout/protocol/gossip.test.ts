@@ -61,10 +61,18 @@ async function startNode(network: Network, own: TestNode, all: TestNode[], stran
     directory: {
       self: { id: own.id, name: own.name },
       nodes,
+      nameOf: (id) => nodes().find((node) => node.id === id)?.name,
       select: (targets) => nodes().filter(({ name }) => targets.includes(name)),
       roleOf: (id) => (strangers.includes(id) ? undefined : 'admin'),
     },
-    mayDeploy: () => true,
+    rights: {
+      mayDeploy: () => true,
+      maySee: () => true,
+      networkAgeMs: () => 0,
+      isStale: () => ({ stale: false, reason: '' }),
+    },
+    standing: { isCurrent: () => true, whenCurrent: async () => true },
+    wasInstalled: () => false,
     apps: {
       deploy: async () => {
         node.running = '2.0.0'
@@ -98,6 +106,7 @@ async function deploy(rollouts: Rollouts): Promise<RolloutEvent | undefined> {
     max_unavailable: 0,
     rollback: true,
     sources: [],
+    accept_stale: false,
   })
   let last: RolloutEvent | undefined
   for await (const event of rollouts.submit(envelope, { signal: new AbortController().signal })) last = event

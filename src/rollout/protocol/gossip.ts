@@ -4,8 +4,10 @@ import type { Counters } from '../../base/counters.ts'
 import type { Logger } from '../../base/log.ts'
 import { withTimeout } from '../../base/wait.ts'
 import type { Network, Stream } from '../../net/index.ts'
+import type { RolloutStanding } from '../deps.ts'
 import type { Added, Ledger, Statement } from '../ledger.ts'
 import type { ProgressBoard, ProgressUpdate } from '../progress.ts'
+import { untilCurrent } from '../standing.ts'
 import {
   CATCH_UP_MS,
   EXCHANGE_INTERVAL_MS,
@@ -30,8 +32,9 @@ export interface GossipDeps {
   readonly clock: Clock
   readonly log: Logger
   readonly counters: Counters
-  /** Called once: after the first complete exchange, or when none came in time. */
-  onCaughtUp(): void
+  /** Whether a member is told of the rollouts of an app. */
+  maySee(peer: string, app: string): boolean
+  readonly standing: RolloutStanding
 }
 
 /** What is known of one connected peer. */
@@ -55,8 +58,10 @@ export class Gossip {
   readonly #stopping = new AbortController()
   readonly #undo: (() => void)[] = []
   #interval: TimerHandle | undefined
-  /** Pending until this node has heard from a member. */
-  #catchUp: TimerHandle | undefined
+  /** An exchange was completed since this node was last without any member. */
+  #caughtUp = false
+  /** Called when it is, and at the stop. */
+  readonly #waiting = new Set<() => void>()
 
   constructor(deps: GossipDeps) {
     this.#deps = deps
@@ -69,26 +74,39 @@ export class Gossip {
       network.handle(ROLLOUT_PROTOCOL, (stream) => this.#serve(stream), { maxStreamsPerPeer: MAX_STREAMS_PER_PEER }),
       network.events.on('connected', ({ peer }) => this.#join(peer)),
       network.events.on('disconnected', ({ peer }) => this.#leave(peer)),
-      ledger.events.on('news', ({ kind, envelope }) => this.#push(statementMessage(kind, envelope))),
+      ledger.events.on('news', ({ kind, id, envelope }) => this.#push(id, statementMessage(kind, envelope))),
       board.events.on('update', (update) => this.#pushProgress(update)),
     )
     for (const { peer } of network.connections()) this.#join(peer)
     this.#schedule()
-    this.#catchUp = this.#deps.clock.setTimeout(() => this.#caughtUp(), CATCH_UP_MS)
   }
 
   /** Ends all streams of the protocol that this side opened, and the serving. */
   stop(): void {
     this.#stopping.abort(new Error('the node is stopping'))
     for (const undo of this.#undo.splice(0)) undo()
-    for (const timer of [this.#interval, this.#catchUp]) if (timer !== undefined) this.#deps.clock.clearTimeout(timer)
-    this.#catchUp = undefined
+    if (this.#interval !== undefined) this.#deps.clock.clearTimeout(this.#interval)
     for (const peer of [...this.#peers.keys()]) this.#leave(peer)
+    for (const resolve of [...this.#waiting]) resolve()
   }
 
   /** Joins peers that became members while connected; call it when the roster has changed. */
   recheck(): void {
     for (const { peer } of this.#deps.network.connections()) this.#join(peer)
+  }
+
+  /** Resolves once an exchange was completed since this node was last alone; after 5 s at most, since nobody may answer. */
+  async whenCaughtUp(): Promise<void> {
+    if (this.#caughtUp || this.#stopping.signal.aborted) return
+    await new Promise<void>((resolve) => {
+      const finish = (): void => {
+        this.#deps.clock.clearTimeout(timer)
+        this.#waiting.delete(finish)
+        resolve()
+      }
+      const timer = this.#deps.clock.setTimeout(finish, CATCH_UP_MS)
+      this.#waiting.add(finish)
+    })
   }
 
   #join(id: string): void {
@@ -103,14 +121,18 @@ export class Gossip {
     })
     const backoff = new Backoff({ maxMs: 4000 })
     this.#peers.set(id, { outbox, backoff, retries: 0, exchanging: false, again: false, retry: undefined })
+    const { network, standing } = this.#deps
     // One side is enough; the other answers.
-    if (this.#deps.network.id < id) void this.#exchange(id)
+    if (network.id < id) void this.#exchange(id)
+    // Until it is current a node answers nobody, and whoever asked in vain may have given up.
+    else if (!standing.isCurrent()) void untilCurrent(standing, this.#stopping.signal).then(() => this.#exchange(id))
   }
 
   #leave(id: string): void {
     const peer = this.#peers.get(id)
     if (peer === undefined) return
     this.#peers.delete(id)
+    if (this.#peers.size === 0) this.#caughtUp = false
     if (peer.retry !== undefined) this.#deps.clock.clearTimeout(peer.retry)
     peer.outbox.close()
   }
@@ -129,7 +151,7 @@ export class Gossip {
         stream = await this.#deps.network.open(id, ROLLOUT_PROTOCOL, { signal })
         await leadExchange(stream, this.#exchangeDeps(id), signal)
       })
-      this.#caughtUp()
+      this.#noteCaughtUp()
       peer.backoff.reset()
       peer.retries = 0
     } catch (error) {
@@ -180,13 +202,14 @@ export class Gossip {
   async #answer(stream: Stream, first: Extract<Message, { type: 'have' }>): Promise<void> {
     const deps = this.#exchangeDeps(stream.peer)
     await this.#withLimit((signal) => answerExchange(stream, { first, deps, signal }))
-    this.#caughtUp()
+    this.#noteCaughtUp()
   }
 
   #exchangeDeps(peer: string): ExchangeDeps {
     const { ledger } = this.#deps
     return {
       ledger,
+      peer,
       statementOf: (message) => {
         if (!isStatement(message)) return undefined
         try {
@@ -200,11 +223,9 @@ export class Gossip {
     }
   }
 
-  #caughtUp(): void {
-    if (this.#catchUp === undefined) return
-    this.#deps.clock.clearTimeout(this.#catchUp)
-    this.#catchUp = undefined
-    this.#deps.onCaughtUp()
+  #noteCaughtUp(): void {
+    this.#caughtUp = true
+    for (const resolve of [...this.#waiting]) resolve()
   }
 
   /** Takes in what a peer said. A statement that is refused is counted; the rest of the stream goes on. */
@@ -241,13 +262,19 @@ export class Gossip {
     this.#deps.board.set(update)
   }
 
-  #push(message: Message): void {
-    for (const peer of this.#peers.values()) peer.outbox.push(message)
+  #push(rollout: string, message: Message): void {
+    for (const { outbox } of this.#toldOf(rollout)) outbox.push(message)
   }
 
   #pushProgress(update: ProgressUpdate): void {
     if (update.node !== this.#deps.network.id) return
-    for (const peer of this.#peers.values()) peer.outbox.progress(update)
+    for (const { outbox } of this.#toldOf(update.document)) outbox.progress(update)
+  }
+
+  /** Connected members that may see the rollout. */
+  #toldOf(rollout: string): Peer[] {
+    const app = this.#deps.ledger.get(rollout)?.document.app
+    return [...this.#peers].filter(([id]) => app !== undefined && this.#deps.maySee(id, app)).map(([, peer]) => peer)
   }
 
   #schedule(): void {

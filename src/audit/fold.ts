@@ -1,0 +1,93 @@
+import type { Clock } from '../base/clock.ts'
+import { TokenBuckets } from '../base/token-buckets.ts'
+import type { AuditDecision } from './entry.ts'
+
+/** So many equal refusals in a window have a line each; that shows a pattern, and more add nothing to it. */
+const LINES_EACH = 20
+const WINDOW_MS = 60_000
+/**
+ * Lines for refusals of one kind in all: 10 a minute are 5 MB a day, so that a stranger who asks with ever new
+ * addresses needs weeks to push what was written before out of the files that are kept; the burst keeps an ordinary
+ * mishap whole.
+ */
+const LINES_PER_SECOND = 10 / 60
+const BURST = 200
+/** There are about a dozen kinds. */
+const MAX_KINDS = 64
+/** The subject of the line that stands for refusals beyond those limits. */
+const OTHERS = 'others'
+
+/** A decision to be written, which may stand for several. */
+export type Folded = AuditDecision & { readonly count?: number }
+
+interface Window {
+  readonly startMs: number
+  lines: number
+  /** Refusals without a line of their own, and the last of them. */
+  folded: number
+  last: AuditDecision
+}
+
+/** Keeps a flood of refusals and failures from filling the disk. What was allowed or done is never folded. */
+export class Fold {
+  readonly #clock: Clock
+  readonly #buckets: TokenBuckets
+  readonly #windows = new Map<string, Window>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#buckets = new TokenBuckets({ perSecond: LINES_PER_SECOND, burst: BURST, maxKeys: MAX_KINDS, clock })
+  }
+
+  /** True where windows are open, which `close` will end. */
+  get isOpen(): boolean {
+    return this.#windows.size > 0
+  }
+
+  /** The decision, where it has a line of its own; undefined where it was counted. */
+  take(decision: AuditDecision): Folded | undefined {
+    if (decision.outcome !== 'refused' && decision.outcome !== 'failed') return decision
+    const key = JSON.stringify([decision.what, decision.outcome, decision.by, decision.subject])
+    const window = this.#windows.get(key)
+    if (window !== undefined && window.lines >= LINES_EACH) {
+      count(window, decision)
+      return undefined
+    }
+    if (!this.#buckets.take(decision.what)) {
+      count(this.#windowOf(JSON.stringify([decision.what, decision.outcome]), decision), {
+        ...decision,
+        by: null,
+        subject: OTHERS,
+      })
+      return undefined
+    }
+    this.#windowOf(key, decision).lines++
+    return decision
+  }
+
+  /** One line for each kind of refusal that was counted in windows that are over, or in all of them. */
+  close(all = false): Folded[] {
+    const nowMs = this.#clock.monotonicMs()
+    const lines: Folded[] = []
+    for (const [key, { startMs, folded, last }] of this.#windows) {
+      if (!all && nowMs - startMs < WINDOW_MS) continue
+      this.#windows.delete(key)
+      if (folded > 0) lines.push({ ...last, count: folded })
+    }
+    return lines
+  }
+
+  #windowOf(key: string, last: AuditDecision): Window {
+    let window = this.#windows.get(key)
+    if (window === undefined) {
+      window = { startMs: this.#clock.monotonicMs(), lines: 0, folded: 0, last }
+      this.#windows.set(key, window)
+    }
+    return window
+  }
+}
+
+function count(window: Window, decision: AuditDecision): void {
+  window.folded++
+  window.last = decision
+}

@@ -1,0 +1,70 @@
+import type { Roster } from '../identity/index.ts'
+import type { Network } from '../net/index.ts'
+import type { Directory } from './directory.ts'
+
+/** Addresses of an admin in a code: a public, a LAN and an IPv6 one, and one to spare; each makes the QR code larger. */
+const MAX_ADDRESSES = 4
+/** Other admins in a code, for when the one that made it is away. */
+const MAX_OTHERS = 2
+
+/** An admin to ask for admission, and where it is. */
+export interface AdminAddresses {
+  readonly id: string
+  /** Multiaddrs without the id at the end. */
+  readonly addresses: readonly string[]
+}
+
+export interface AdminAddressesOptions {
+  readonly roster: Roster
+  readonly network: Pick<Network, 'id' | 'addresses' | 'connections'>
+  readonly directory: Pick<Directory, 'everyone'>
+}
+
+/**
+ * Whom a new node may ask to be let in: this node, at up to four addresses, then up to two other admins whose address
+ * is known, those that are connected first.
+ */
+export function adminAddresses({ roster, network, directory }: AdminAddressesOptions): AdminAddresses[] {
+  const own = { id: network.id, addresses: bestAddresses(network.addresses()) }
+  const dialled = new Map<string, string[]>()
+  for (const { peer, address, direction, relayed } of network.connections()) {
+    // The address of one that dialled this node is the far end of that connection: nobody listens there.
+    if (direction === 'outbound' && !relayed) dialled.set(peer, [...(dialled.get(peer) ?? []), address])
+  }
+  const others = directory
+    .everyone()
+    .filter(({ id, state }) => roster.state.admins.has(id) && state !== 'self')
+    .map(({ id }) => ({ id, addresses: bestAddresses(dialled.get(id) ?? []) }))
+    .filter(({ addresses }) => addresses.length > 0)
+    .slice(0, MAX_OTHERS)
+  return [...(roster.state.admins.has(own.id) && own.addresses.length > 0 ? [own] : []), ...others]
+}
+
+/** Public ones and names first, then those of a LAN; loopback only where there is nothing else. Ids are taken off. */
+export function bestAddresses(addresses: readonly string[]): string[] {
+  const ranked = [...new Set(addresses.map((address) => address.replace(/\/p2p\/[^/]+$/, '')))]
+    .map((address) => ({ address, rank: rankOf(address) }))
+    .sort((a, b) => a.rank - b.rank)
+  const outside = ranked.filter(({ rank }) => rank < LOOPBACK)
+  return (outside.length > 0 ? outside : ranked).slice(0, MAX_ADDRESSES).map(({ address }) => address)
+}
+
+const [PUBLIC, LAN, LINK, LOOPBACK] = [0, 1, 2, 3]
+
+/** By RFC 1918, RFC 6598, RFC 3927, RFC 4193 and RFC 4291. */
+function rankOf(address: string): number {
+  const [, kind, host = ''] = address.split('/')
+  if (kind === 'ip4') {
+    if (host.startsWith('127.')) return LOOPBACK
+    if (host.startsWith('169.254.')) return LINK
+    return /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.)/.test(host)
+      ? LAN
+      : PUBLIC
+  }
+  if (kind === 'ip6') {
+    if (host === '::1') return LOOPBACK
+    if (/^fe[89ab]/i.test(host)) return LINK
+    return /^f[cd]/i.test(host) ? LAN : PUBLIC
+  }
+  return PUBLIC
+}
