@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Bench, type Goal, type Measured, withFolder } from '../bench/measure.ts'
 
-const NAMES = ['cli', 'node', 'transfer', 'supervise', 'install']
+const NAMES = ['cli', 'node', 'transfer', 'supervise', 'install', 'revoke']
 
 interface Result extends Measured {
   readonly name: string

@@ -224,8 +224,9 @@ test('the refusal names the role, what the caller has, and whom to ask', async (
   })
   await expect(refused).rejects.toMatchObject({
     code: 'role_required',
-    message: 'POST /v1/thing/{app} needs the role operator; p1 has the role member, and viewer for the apps web-*, api',
-    hint: 'Ask an admin for the role operator: laptop',
+    message:
+      'POST /v1/thing/{app} needs the role operator; the calling node has the role member, and viewer for the apps web-*, api',
+    hint: 'An admin gives it: warren grant NODE operator    (on laptop)',
     details: { needed: 'operator', has: 'member', grants: [grant('viewer', 'web-*', 'api')] },
   })
 })
@@ -316,4 +317,19 @@ test('a stream that breaks in its middle is told as failed, and a flood of a pee
   const codes = many.map((one) => (one.status === 'rejected' ? one.reason.code : ''))
   expect(codes.filter((code) => code === 'rate_limited').length).toBeGreaterThan(1)
   expect(told.map(({ reason }) => reason?.split(':')[0])).toEqual(['rate_limited'])
+})
+
+test('changes that one peer asks for without end are slowed, so that each can have its line', async () => {
+  const { as } = await serve([implement(contract.named, () => ({}))])
+  const client = as(peer('operator'))
+  const many = await Promise.allSettled(
+    Array.from({ length: 130 }, () => client.call(contract.named, { body: { app: 'api' } })),
+  )
+  expect(many.filter(({ status }) => status === 'fulfilled')).toHaveLength(100)
+  expect(told.filter(({ outcome }) => outcome === 'allowed')).toHaveLength(100)
+  clock.advance(1000)
+  const more = await Promise.allSettled(
+    Array.from({ length: 20 }, () => client.call(contract.named, { body: { app: 'api' } })),
+  )
+  expect(more.filter(({ status }) => status === 'fulfilled')).toHaveLength(5)
 })

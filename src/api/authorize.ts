@@ -42,12 +42,12 @@ function refusal(call: AnyCall, { caller, whomToAsk }: Asked): Error {
   const { role, grants } = caller.rights
   const ask = whomToAsk?.() ?? ''
   return apiErrors.role_required(
-    `${nameOf(call)} needs the role ${call.role}; ${caller.id} has ${describeRights(caller.rights)}`,
+    `${nameOf(call)} needs the role ${call.role}; the calling node has ${describeRights(caller.rights)}`,
     {
       hint:
         ask === ''
-          ? `Ask an admin of this network for the role ${call.role}.`
-          : `Ask an admin for the role ${call.role}: ${ask}`,
+          ? `An admin of this network gives it: warren grant NODE ${call.role}`
+          : `An admin gives it: warren grant NODE ${call.role}    (on ${ask})`,
       details: { needed: call.role, has: role, grants, roles: ROLES },
     },
   )

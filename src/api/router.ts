@@ -8,7 +8,7 @@ import { authorize } from './authorize.ts'
 import type { AnyCall, Caller, HandlerInput, Route } from './contract.ts'
 import { endAnswer } from './end-answer.ts'
 import { apiErrors } from './errors.ts'
-import { createRateLimit } from './rate-limit.ts'
+import { createChangeLimit, createRateLimit } from './rate-limit.ts'
 import { readJsonBody, uploadOf } from './request-body.ts'
 import { writeStream } from './stream-writer.ts'
 import { createCallTeller, type ToldCall } from './tell-calls.ts'
@@ -44,6 +44,7 @@ export function createRouter(options: RouterOptions): Router {
   const { log, whomToAsk, tell, heartbeatMs = 15_000, clock = systemClock } = options
   const find = createFinder(options.routes)
   const rateLimit = createRateLimit(clock)
+  const changeLimit = createChangeLimit(clock)
   const teller = createCallTeller({ tell, clock })
 
   const answer = async (exchange: Exchange, told: ToldCall): Promise<'allowed' | WarrenError> => {
@@ -55,6 +56,7 @@ export function createRouter(options: RouterOptions): Router {
       const requireSubject = authorize(route.call, { caller, params, whomToAsk })
       const input = await readInput(route.call, { ...exchange, params })
       requireSubject(input)
+      if (caller.door === 'peer' && told.method !== 'GET') changeLimit(caller.id)
       teller.allowed(told, route.call.path)
       allowed = true
       const output = route.handle(input)
@@ -79,6 +81,8 @@ export function createRouter(options: RouterOptions): Router {
       const cancelled = new AbortController()
       const onClose = (): void => cancelled.abort(apiErrors.connection_lost('the caller left'))
       response.once('close', onClose)
+      // It may have left while its door still looked at who it is.
+      if (response.destroyed) onClose()
       const { method = 'GET' } = request
       const url = URL.parse(request.url ?? '/', 'http://warren')
       const result =

@@ -84,7 +84,11 @@ const logQuery = z.object({
   stderr: z.enum(['true', 'false']).default('false'),
 })
 
-const onTargets = z.array(z.string()).or(z.string().transform((one) => [one]))
+const target = z.string().max(512)
+const onTargets = z
+  .array(target)
+  .max(1000)
+  .or(target.transform((one) => [one]))
 
 /** The calls of the folder; all but `list` act on the node that answers. */
 export const appContract = {

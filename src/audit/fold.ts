@@ -14,6 +14,10 @@ const LINES_PER_SECOND = 10 / 60
 const BURST = 200
 /** There are about a dozen kinds. */
 const MAX_KINDS = 64
+/** Who is let in may come again without end, and must not push out what was written before. */
+const COMINGS: ReadonlySet<string> = new Set(['connection', 'join'])
+/** Comings of one member with a line each. */
+const COMINGS_EACH = { perSecond: 1 / 60, burst: 20, maxKeys: 4096 }
 /** The subject of the line that stands for refusals beyond those limits. */
 const OTHERS = 'others'
 
@@ -23,20 +27,25 @@ export type Folded = AuditDecision & { readonly count?: number }
 interface Window {
   readonly startMs: number
   lines: number
-  /** Refusals without a line of their own, and the last of them. */
+  /** Decisions without a line of their own, and the last of them. */
   folded: number
   last: AuditDecision
 }
 
-/** Keeps a flood of refusals and failures from filling the disk. What was allowed or done is never folded. */
+/**
+ * Keeps a flood of refusals and failures from filling the disk. Of what was allowed, only equal decisions on one peer are
+ * told as one; connections and renewals of one that comes again and again are, too. What else was done is never folded.
+ */
 export class Fold {
   readonly #clock: Clock
   readonly #buckets: TokenBuckets
+  readonly #comings: TokenBuckets
   readonly #windows = new Map<string, Window>()
 
   constructor(clock: Clock) {
     this.#clock = clock
     this.#buckets = new TokenBuckets({ perSecond: LINES_PER_SECOND, burst: BURST, maxKeys: MAX_KINDS, clock })
+    this.#comings = new TokenBuckets({ ...COMINGS_EACH, clock })
   }
 
   /** True where windows are open, which `close` will end. */
@@ -46,26 +55,28 @@ export class Fold {
 
   /** The decision, where it has a line of its own; undefined where it was counted. */
   take(decision: AuditDecision): Folded | undefined {
-    if (decision.outcome !== 'refused' && decision.outcome !== 'failed') return decision
+    const { what, outcome, by } = decision
+    const isComing = COMINGS.has(what) && (outcome === 'allowed' || outcome === 'done')
+    if (!isComing && (outcome === 'done' || (outcome === 'allowed' && by === 'local'))) return decision
     const key = JSON.stringify([decision.what, decision.outcome, decision.by, decision.subject])
     const window = this.#windows.get(key)
     if (window !== undefined && window.lines >= LINES_EACH) {
       count(window, decision)
       return undefined
     }
-    if (!this.#buckets.take(decision.what)) {
-      count(this.#windowOf(JSON.stringify([decision.what, decision.outcome]), decision), {
-        ...decision,
-        by: null,
-        subject: OTHERS,
-      })
+    if (isComing && !this.#comings.take(`${what} ${by}`)) {
+      count(this.#windowOf(JSON.stringify([what, outcome, by]), decision), { ...decision, subject: OTHERS })
+      return undefined
+    }
+    if (!isComing && outcome !== 'allowed' && !this.#buckets.take(what)) {
+      count(this.#windowOf(JSON.stringify([what, outcome]), decision), { ...decision, by: null, subject: OTHERS })
       return undefined
     }
     this.#windowOf(key, decision).lines++
     return decision
   }
 
-  /** One line for each kind of refusal that was counted in windows that are over, or in all of them. */
+  /** One line for each kind of decision that was counted in windows that are over, or in all of them. */
   close(all = false): Folded[] {
     const nowMs = this.#clock.monotonicMs()
     const lines: Folded[] = []

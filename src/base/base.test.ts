@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { createLogger } from './create-logger.ts'
+import { baseErrors } from './errors.ts'
 import { nameFile } from './files.ts'
 import {
   Backoff,
@@ -255,4 +256,7 @@ test('a write that fails names its file', async () => {
     path: '/data/x',
     message: expect.stringMatching(/write '\/data\/x'$/),
   })
+  const own = baseErrors.file_not_found('there is no file x')
+  expect(nameFile(own, '/data/x')).toBe(own)
+  expect(own.message).toBe('there is no file x')
 })

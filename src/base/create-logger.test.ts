@@ -1,25 +1,40 @@
 import { expect, test } from 'vitest'
+import { ManualClock } from './clock.ts'
 import { createLogger } from './create-logger.ts'
-import { baseErrors } from './errors.ts'
 
-test('a line for people stays one line, whatever stands in it', () => {
-  const lines: string[] = []
-  const write = (line: string): void => void lines.push(line)
-  const log = createLogger({ level: 'info', format: 'console', destination: { write } })
-  log.warn({ reason: 'a\n2026 error  forged\u001b[2J' }, 'two\nlines')
-  expect(lines.join('')).toMatch(/^\S+ warn {2}two\\nlines {2}reason=a\\n2026 error {2}forged\\u001b\[2J\n$/)
+function newLog(level: 'debug' | 'info' = 'info') {
+  const lines: Record<string, unknown>[] = []
+  const clock = new ManualClock()
+  const destination = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) }
+  return { log: createLogger({ level, format: 'json', destination, clock }), lines, clock }
+}
+
+test('a message that others can cause without end does not fill the disk, and tells how often it was left out', () => {
+  const { log, lines, clock } = newLog()
+  const child = log.child({ folder: 'rollout' })
+  for (let index = 0; index < 10_000; index++) child.warn({ index }, 'a statement was refused')
+  expect(lines.length).toBeLessThanOrEqual(500)
+  const before = lines.length
+  log.warn({}, 'something else')
+  expect(lines.at(-1)).toMatchObject({ message: 'something else' })
+  clock.advance(60_000)
+  child.warn({ index: -1 }, 'a statement was refused')
+  expect(lines.at(-1)).toMatchObject({
+    folder: 'rollout',
+    index: -1,
+    message: 'a statement was refused',
+    left_out_before: 10_000 - before,
+  })
 })
 
-test('an error in a line keeps its message, code and cause, whatever field it stands in', () => {
-  const lines: Record<string, unknown>[] = []
-  const write = (line: string): void => void lines.push(JSON.parse(line))
-  const log = createLogger({ level: 'info', format: 'json', destination: { write } }).child({ folder: 'app' })
-  const cause = new Error('ENOSPC: no space left on device')
-  log.warn({ error: baseErrors.disk_full('the disk is full', { cause }) }, 'one of ours')
-  log.warn({ err: cause }, 'one of the system')
-  expect(lines).toMatchObject([
-    { error: { code: 'disk_full', message: 'the disk is full', cause: 'ENOSPC: no space left on device' } },
-    { err: { message: 'ENOSPC: no space left on device', stack: expect.stringContaining('create-logger.test') } },
-  ])
-  expect(lines[0]).not.toHaveProperty(['error', 'stack'])
+test('an error is written whole', () => {
+  const { log, lines } = newLog()
+  log.error({ err: new Error('no luck') }, 'it failed')
+  expect(JSON.stringify(lines[0])).toContain('no luck')
+})
+
+test('who asks for all gets all', () => {
+  const { log, lines } = newLog('debug')
+  for (let index = 0; index < 2000; index++) log.debug({ index }, 'a stream ended early')
+  expect(lines).toHaveLength(2000)
 })

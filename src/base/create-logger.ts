@@ -1,19 +1,27 @@
-import { type DestinationStream, pino } from 'pino'
+import { type DestinationStream, type LoggerOptions, pino } from 'pino'
+import { type Clock, systemClock } from './clock.ts'
 import { WarrenError } from './errors.ts'
 import type { Logger } from './log.ts'
+import { TokenBuckets } from './token-buckets.ts'
 
 export interface LogOptions {
   level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
   format: 'json' | 'console'
   /** Where lines go; default standard error. */
   destination?: { write(line: string): void }
+  readonly clock?: Clock
 }
+
+/** Lines of one message: much of what is logged others can cause, as often as they like. A day of it is some 50 MB. */
+const LINES = { perSecond: 2, burst: 500, maxKeys: 512 }
+/** Pino's number of `info`; who turns on `debug` wants all. */
+const INFO = 30
 
 /** Fields whose values never reach a log, wherever they stand. */
 const SECRET_FIELDS = ['privateKey', 'networkKey', 'cookie', 'token', 'secret', 'passphrase', 'phrase', 'authorization']
 
 /** The daemon's log (OBS-4): one JSON object a line, or a line for people. Secrets are replaced by their field name. */
-export function createLogger({ level, format, destination }: LogOptions): Logger {
+export function createLogger({ level, format, destination, clock = systemClock }: LogOptions): Logger {
   const sink = destination ?? { write: (line: string) => void process.stderr.write(line) }
   const redact = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`])
   const stream: DestinationStream = format === 'json' ? sink : { write: (line) => sink.write(forPeople(line)) }
@@ -26,9 +34,28 @@ export function createLogger({ level, format, destination }: LogOptions): Logger
       formatters: { level: (label) => ({ level: label }) },
       serializers: { error: plainError, err: plainError },
       redact: { paths: redact, censor: '[secret]' },
+      hooks: { logMethod: limitLines(clock) },
     },
     stream,
   )
+}
+
+/** Leaves out lines of a message that comes too often; the next one says how many. */
+function limitLines(clock: Clock): NonNullable<NonNullable<LoggerOptions['hooks']>['logMethod']> {
+  const lines = new TokenBuckets({ ...LINES, clock })
+  const leftOut = new Map<string, number>()
+  return function (args, write, level) {
+    const [fields, message = ''] = args as unknown as [fields: unknown, message?: string]
+    const before = leftOut.get(message)
+    if (level >= INFO && !lines.take(message)) {
+      if (leftOut.size < LINES.maxKeys) leftOut.set(message, (before ?? 0) + 1)
+      return
+    }
+    if (before === undefined) return write.apply(this, args)
+    leftOut.delete(message)
+    const plain = fields instanceof Error ? { err: fields } : (fields as object)
+    write.apply(this, [{ ...plain, left_out_before: before }, message])
+  }
 }
 
 /** Redaction copies what is logged, and a copy of an error has no message. Errors of ours need no stack. */

@@ -10,12 +10,19 @@ export function parseDuration(text: string): number | undefined {
   return Number.isSafeInteger(Math.round(totalMs)) ? Math.round(totalMs) : undefined
 }
 
-/** A short text for people: `240 ms`, `2.4 s`, `3 m 20 s`, `5 h 12 m`, `2 d 3 h`. */
+/** A short text for people: `240 ms`, `2.4 s`, `3 m 20 s`, `5 h`, `2 d 3 h`. */
 export function formatDuration(durationMs: number): string {
   if (durationMs < 1000) return `${Math.round(durationMs)} ms`
   if (durationMs < 60_000) return `${(durationMs / 1000).toFixed(durationMs < 10_000 ? 1 : 0)} s`
   const seconds = Math.floor(durationMs / 1000)
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${seconds % 60} s`
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} m`
-  return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`
+  if (seconds < 3600) return inUnits(seconds, [60, 'm'], [1, 's'])
+  if (seconds < 86_400) return inUnits(seconds, [3600, 'h'], [60, 'm'])
+  return inUnits(seconds, [86_400, 'd'], [3600, 'h'])
+}
+
+type Unit = readonly [seconds: number, name: string]
+
+function inUnits(seconds: number, [large, largeName]: Unit, [small, smallName]: Unit): string {
+  const rest = Math.floor((seconds % large) / small)
+  return `${Math.floor(seconds / large)} ${largeName}${rest === 0 ? '' : ` ${rest} ${smallName}`}`
 }

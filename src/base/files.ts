@@ -42,7 +42,8 @@ export async function writeFileAtomic(
  */
 export function nameFile(thrown: unknown, path: string): unknown {
   const error = thrown as NodeJS.ErrnoException
-  if (thrown instanceof Error && error.code !== undefined && error.path === undefined) {
+  // A system call's error alone: what Warren itself has to say is no matter of a disk.
+  if (thrown instanceof Error && error.syscall !== undefined && error.path === undefined) {
     error.path = path
     error.message += ` '${path}'`
   }

@@ -89,6 +89,8 @@ export interface CommandContext {
   connectTo(node: string): Promise<ApiClient>
   /** True where `--node` names another node. */
   readonly remote: boolean
+  /** What `--node` says: a name or an id. */
+  readonly node?: string | undefined
   /** Talk: a line on stderr, not shown with --quiet. */
   say(line: string): void
   /** A live line on stderr: on a terminal redrawn in place, else nothing. */

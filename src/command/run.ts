@@ -172,6 +172,7 @@ async function createContext(
     temporary: node !== undefined,
     program: frame.program,
     remote: globals.node !== undefined,
+    node: globals.node,
     connect: () => connect(globals.node),
     connectLocal: () => connect(undefined),
     connectTo: (target) => connect(target),

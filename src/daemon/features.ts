@@ -98,7 +98,13 @@ function createNodeApps(options: FeatureOptions, node: Node & Packages & Rights,
     network,
     own: () => apps.list().map(({ app }) => apps.status(app)),
     onChange: (listener) => {
-      const ends = [events.on('changed', listener), roster.onChange(listener)]
+      let rightsBefore = rightsIn(roster)
+      const onRoster = (): void => {
+        const before = rightsBefore
+        rightsBefore = rightsIn(roster)
+        if (rightsBefore !== before) listener()
+      }
+      const ends = [events.on('changed', listener), roster.onChange(onRoster)]
       return () => {
         for (const end of ends) end()
       }
@@ -156,6 +162,11 @@ function createNodeRollouts(options: FeatureOptions, parts: RolloutParts) {
     counters,
     ...(faultPoint === undefined ? {} : { faultPoint }),
   })
+}
+
+/** Equal for rosters in which everybody may do the same. */
+function rightsIn(roster: Roster): string {
+  return JSON.stringify([...roster.state.nodes.keys()].map((id) => [id, roster.rightsOf(id)]))
 }
 
 /** Carries packages and hears of apps: neither a relay nor a deploy token. */

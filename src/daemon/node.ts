@@ -18,6 +18,7 @@ import {
 } from '../member/index.ts'
 import { createNetwork } from '../net/index.ts'
 import { startAuditTrail } from './audit-trail.ts'
+import { watchAdmission } from './not-admitted.ts'
 import type { sections } from './sections.ts'
 
 /** What a peer waits at most until this node has compared its roster and may serve it. */
@@ -61,6 +62,7 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
     file: config.net.authorized_peers,
     staticPeers: new Set(config.net.peers.map((address) => address.split('/p2p/')[1] ?? '')),
     log: logOf('member'),
+    tell,
   })
   stack.defer(() => gate.stop())
   const network = createNetwork({
@@ -94,7 +96,7 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
   stack.defer(() => directory.stop())
   const privateKey = keyring.nodeSeed
   stack.defer(
-    startKeyHandOver({ network, keys: networkKeys, roster, privateKey, clock, log: logOf('member'), counters }),
+    startKeyHandOver({ network, keys: networkKeys, roster, privateKey, clock, log: logOf('member'), counters, tell }),
   )
   const exchange = startRosterSync({ network, roster, standing, author, log: logOf('member'), counters, clock })
   stack.defer(() => exchange.stop())
@@ -109,7 +111,10 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
   })
   stack.defer(() => trail.stop())
 
-  return { ...self, gate, standing, networkKeys, network, directory, exchange, auditHeads: trail.heads }
+  const admitted = watchAdmission({ network, nameOf: (id) => directory.nameOf(id) })
+  stack.defer(() => admitted.stop())
+
+  return { ...self, admitted, gate, standing, networkKeys, network, directory, exchange, auditHeads: trail.heads }
 }
 
 /** What a node has on its own disk. */

@@ -104,12 +104,24 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
       },
     })
     stack.defer(() => door.stop())
-    features.tell({ what: 'daemon', outcome: 'done', by: 'local', subject: `started, release ${version}` })
+    features.tell({ ...OWN, subject: `started, release ${version}`, detail: rulesOf(config.values) })
+    stack.defer(() => features.tell({ ...OWN, subject: 'stopped' }))
     log.info({ name: directory.self.name, id: network.id, ms: Math.round(performance.now() - startedMs) }, 'ready')
     return { stopped: stopped.promise, stop }
   } catch (error) {
     await stack.disposeAsync()
     throw error
+  }
+}
+
+const OWN = { what: 'daemon', outcome: 'done', by: 'local' } as const
+
+/** The settings that decisions on trust depend on. */
+function rulesOf({ net, security, trust }: FeatureOptions['config']) {
+  return {
+    gate: net.gate,
+    require_signed_packages: security.require_signed_packages,
+    max_stale_ms: trust.max_stale,
   }
 }
 
@@ -123,6 +135,7 @@ type RouterParts = Features & {
 /** The one router behind every door of this node. */
 function createNodeRouter(parts: RouterParts): Router {
   const { config, network, directory, transfer, apps, summaries, rollouts, audit, log } = parts
+  let openApi: Record<string, unknown> | undefined
   const admins = () => directory.nodes().filter(({ role }) => role === 'admin')
   const router: Router = createRouter({
     log: log.child({ folder: 'api' }),
@@ -136,11 +149,14 @@ function createNodeRouter(parts: RouterParts): Router {
         ...parts,
         problems: () => problemsOf(parts),
         version,
-        openApi: () =>
-          openApiOf(
+        // Made once: it takes longer than any other answer, and whoever may look may ask for it again and again.
+        openApi: () => {
+          openApi ??= openApiOf(
             router.routes.map(({ call }) => call),
             { title: 'Warren', version },
-          ),
+          )
+          return openApi
+        },
       }),
       ...memberRoutes({ ...parts, clock: systemClock, maxStaleMs: config.trust.max_stale }),
       ...keyRoutes({
@@ -165,16 +181,16 @@ function createNodeRouter(parts: RouterParts): Router {
 }
 
 /** What a person should look at besides the apps. */
-function problemsOf({ roster, audit, auditHeads, directory, authority }: Features): string[] {
-  const rewound = auditHeads
-    .rewound()
-    .map((id) => `the audit log of ${directory.nameOf(id) ?? id} was rewound or rewritten`)
-  const own = audit.problem()
-  const locked = authority.isLocked() ? ['authority.key is locked: warren key unlock'] : []
+function problemsOf(parts: Features): string[] {
+  const { roster, admitted, audit, auditHeads, directory, authority, network, standing } = parts
+  const mayLack = roster.state.admins.has(network.id) && !roster.ownLogConfirmed(network.id)
   return [
+    standing.isCurrent() ? [] : `no rollout begins here, and no node is served: ${standing.why()}`,
     ...roster.state.alarms.map(({ message }) => message),
-    ...(own === undefined ? [] : [own]),
-    ...rewound,
-    ...locked,
-  ]
+    admitted.problem() ?? [],
+    audit.problem() ?? [],
+    auditHeads.rewound().map((id) => `the audit log of ${directory.nameOf(id) ?? id} was rewound or rewritten`),
+    mayLack ? 'this home may be an older copy of itself, so it signs nothing: warren trust status' : [],
+    authority.isLocked() ? 'authority.key is locked: warren key unlock' : [],
+  ].flat()
 }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
@@ -146,4 +146,26 @@ test('a job that is stopped while its node comes up leaves nothing behind', asyn
   const node = await startTokenNode(token, { env, signal: new AbortController().signal })
   await Promise.all([node.stop(), node.stop()])
   expect(await leftOver()).toEqual(before)
+}, 30_000)
+
+test('what a killed job has left is swept by the next one, and what another one uses is not', async () => {
+  const { token } = await createToken('killed', 'hello')
+  const signal = new AbortController().signal
+  const running = await startTokenNode(token, { env, signal })
+  const left = await mkdtemp(join(tmpdir(), 'warren-token-'))
+  const young = await mkdtemp(join(tmpdir(), 'warren-token-'))
+  const longAgo = new Date(Date.now() - 3_600_000)
+  await Promise.all([left, running.home].map((home) => utimes(home, longAgo, longAgo)))
+  const next = await startTokenNode(token, { env, signal })
+  const homes = (await leftOver()).map((name) => join(tmpdir(), name))
+  await Promise.all([running.stop(), next.stop(), rm(young, { recursive: true })])
+  expect([left, young, running.home, next.home].map((home) => homes.includes(home))).toEqual([false, true, true, true])
+}, 30_000)
+
+test('once its node is up a job has no key on disk that a kill could leave behind', async () => {
+  const { token } = await createToken('brief', 'hello')
+  const node = await startTokenNode(token, { env, signal: new AbortController().signal })
+  const keys = await readdir(foldersOf(node.home).keysFolder)
+  await node.stop()
+  expect(keys).toEqual([])
 }, 30_000)

@@ -1,6 +1,6 @@
 import { createPrivateKey } from 'node:crypto'
 import { rmSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ApiClient, connectLocal } from '../api/index.ts'
@@ -12,6 +12,7 @@ import { sleep } from '../base/wait.ts'
 import { createNetworkKey, type DeployToken, decodeToken, foldersOf, KEY_FILES, Roster } from '../identity/index.ts'
 import { trustContract } from '../member/contract.ts'
 import { renewAdmission } from '../member/index.ts'
+import { lockHome } from '../ops/index.ts'
 import { daemonContract } from './contract.ts'
 import { daemonErrors } from './errors.ts'
 import { type RunningDaemon, startDaemon } from './start.ts'
@@ -19,6 +20,9 @@ import { type RunningDaemon, startDaemon } from './start.ts'
 /** From nothing to a node that knows the roster of today; an admin on the other side of the world is asked in two. */
 const START_TIMEOUT_MS = 15_000
 const POLL_MS = 50
+const PREFIX = 'warren-token-'
+/** A home that is being filled is younger; one that is used is locked. */
+const LEFT_OVER_MS = 60_000
 /** PKCS #8 of an Ed25519 key is this, then its seed (RFC 8410). */
 const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex')
 /** What of the caller's environment the node gets: but for this its configuration stands in its home alone. */
@@ -47,7 +51,8 @@ export async function startTokenNode(text: string, { env, signal }: TokenNodeOpt
   const limit = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)])
   const stack = new AsyncDisposableStack()
   try {
-    const home = await mkdtemp(join(tmpdir(), 'warren-token-'))
+    await sweepLeftOver()
+    const home = await mkdtemp(join(tmpdir(), PREFIX))
     const removeNow = (): void => rmSync(home, { recursive: true, force: true })
     process.once('exit', removeNow)
     stack.defer(async () => {
@@ -58,6 +63,8 @@ export async function startTokenNode(text: string, { env, signal }: TokenNodeOpt
     const own = Object.fromEntries(PASSED_ON.map((name) => [name, env[name]]))
     const daemon = await startDaemon({ home, configFile: undefined, env: own, listen: [] })
     stack.defer(() => daemon.stop())
+    // It has read them, and a kill from here on leaves none behind.
+    await Promise.all([KEY_FILES.node, KEY_FILES.network].map((name) => rm(join(foldersOf(home).keysFolder, name))))
     await waitUntilCurrent(home, { env: own, limit, daemon })
     const ending = stack.move()
     return { home, stop: () => ending.disposeAsync() }
@@ -65,6 +72,21 @@ export async function startTokenNode(text: string, { env, signal }: TokenNodeOpt
     await stack.disposeAsync()
     signal.throwIfAborted()
     throw thrown
+  }
+}
+
+/** Removes homes of this user whose process was killed. What cannot be removed stays. */
+async function sweepLeftOver(): Promise<void> {
+  const names = await readdir(tmpdir()).catch(() => [])
+  for (const home of names.filter((name) => name.startsWith(PREFIX)).map((name) => join(tmpdir(), name))) {
+    try {
+      const { mtimeMs, uid } = await lstat(home)
+      if (uid !== process.getuid?.() || Date.now() - mtimeMs < LEFT_OVER_MS) continue
+      const lock = lockHome(home)
+      await rm(home, { recursive: true, force: true }).finally(() => lock.release())
+    } catch {
+      // Locked, so in use; or gone meanwhile.
+    }
   }
 }
 

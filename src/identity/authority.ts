@@ -130,7 +130,7 @@ class AuthorityKey implements Authority {
     const { admins, nodes } = this.#options.roster.state
     const names = [...admins.keys()].map((id) => nodes.get(id)?.name ?? id)
     return names.length === 0
-      ? 'No admin is left; the recovery phrase makes one.'
+      ? 'No admin is left. The recovery phrase makes one: warren trust recover'
       : `Run it on an admin: ${names.join(', ')}`
   }
 }

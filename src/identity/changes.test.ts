@@ -82,6 +82,17 @@ test('a change by an admin confirms a node that waits', async () => {
   await expect(closeInvite(by(alice), 'a'.repeat(64))).rejects.toMatchObject({ code: 'invite_unknown' })
 })
 
+test('who becomes an admin by an invite goes on to count as a use of it', async () => {
+  const { roster, by } = await founded()
+  const { publicKey, keyId } = signing
+  await createInvite(by(alice), { publicKey, name: null, role: 'admin', labels: {}, expires, uses: 1 })
+  await addNode(by(alice), { id: bob.id, name: 'bob', role: 'admin', invite: keyId })
+  await admitAdmin(by(alice), { id: bob.id, authority: bob.authority.publicKey })
+  expect(roster.roleOf(bob.id)).toBe('admin')
+  expect(roster.state.nodes.get(bob.id)?.invite).toBe(keyId)
+  expect(roster.state.invites.get(keyId)?.usedBy).toEqual([bob.id])
+})
+
 test('a removed node is out for good, and the last admin stays', async () => {
   const { roster, by } = await founded()
   await addNode(by(alice), { id: bob.id, name: 'b', role: 'member' })
@@ -179,7 +190,7 @@ test('a recovery undoes what a stolen admin key did, and the honest ones are bac
   })
   expect(payloads.map(describePayload)).toEqual([
     expect.stringMatching(
-      new RegExp(`admin set: .*${alice.id}; out: ${bob.id} \\(.* first ${honest} count\\); root key`),
+      new RegExp(`admins number 4: .*${alice.id}; no longer: ${bob.id}, .* up to ${honest} .*; root key`),
     ),
   ])
   await expect(roster.submitRoot(sealRoot(payloads, [nextRoot]))).rejects.toMatchObject({ code: 'statement_invalid' })

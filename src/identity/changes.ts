@@ -1,5 +1,5 @@
 import type { Role } from '../api/contract.ts'
-import type { Grant } from '../api/rights.ts'
+import type { Grant } from '../api/index.ts'
 import { keyIdOf, type Signer } from './ed25519.ts'
 import { identityErrors } from './errors.ts'
 import { toBase64 } from './roster/genesis.ts'
@@ -86,11 +86,12 @@ export async function admitAdmin(
   if (roster.state.admins.has(id)) throw identityErrors.admin_exists(`${name} is an admin already`)
   if (roster.adminSet.left.has(id) || roster.adminSet.admins.has(id)) {
     throw identityErrors.admin_left(`${name} was an admin before, and cannot become one again under its identity`, {
-      hint: 'Give that machine a new identity: move its keys folder away, then join again.',
+      hint: 'That machine can join anew, as another node: warren --home FOLDER join CODE',
     })
   }
   const statement = await write(author, nextAdmins(roster, { add: { id, authority } }))
-  await changeNode(author, id, { role: 'admin' })
+  // With its invite: where another admin gave that to somebody else at the same time, both are to wait.
+  await addNode(author, { ...nodeOf(author, id), role: 'admin' })
   return statement
 }
 
@@ -180,7 +181,9 @@ export async function setPolicy(author: Author, details: PolicyDetails): Promise
 /** Ends a policy. Fails with `policy_unknown`, and as `Roster.append` does. */
 export async function removePolicy(author: Author, name: string): Promise<Statement> {
   const policy = author.roster.state.policies.get(name)
-  if (policy === undefined) throw identityErrors.policy_unknown(`there is no policy "${name}"`)
+  if (policy === undefined) {
+    throw identityErrors.policy_unknown(`there is no policy "${name}"`, { hint: 'See them: warren policies' })
+  }
   return writePolicy(author, policy, true)
 }
 
@@ -227,7 +230,7 @@ function unknownNode(id: string): Error {
 
 function removedForGood(id: string, name = id): Error {
   return identityErrors.node_removed(`${name} (${id}) was removed from this network, which is for good`, {
-    hint: 'Give that machine a new identity: move its keys folder away, then join again.',
+    hint: 'That machine can join anew, as another node: warren --home FOLDER join CODE',
   })
 }
 

@@ -193,7 +193,7 @@ function fromBase32(letters: string, fail: Fail): Buffer {
     value &= (1 << bits) - 1
   }
   // One spelling for each code.
-  if (bits >= 5 || value !== 0) throw fail('its end is missing')
+  if (bits >= 5 || value !== 0) throw fail('a letter is wrong, or its end is missing')
   return Buffer.from(bytes)
 }
 

@@ -32,6 +32,10 @@ export const identityErrors = defineErrors({
     summary: 'The roster log is damaged in its middle; it was set aside under a new name.',
   },
   roster_full: { status: 507, summary: 'The roster holds as many statements as nodes accept.' },
+  roster_incomplete: {
+    status: 409,
+    summary: 'A checkpoint made here could lose something that other nodes hold; none is drafted.',
+  },
   roster_log_frozen: {
     status: 409,
     summary: 'Two different statements of this admin stand at one place of its log, so nothing it adds would count.',

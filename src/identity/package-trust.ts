@@ -96,7 +96,9 @@ async function judge(checked: SignedPackage, context: Judgement): Promise<Packag
   if (signature === undefined && settings.requireSigned) {
     throw identityErrors.package_unsigned(
       `${name} ${version} is not signed, and this node accepts signed packages only`,
-      { hint: 'Sign it: warren sign FILE' },
+      {
+        hint: 'Sign a file: warren sign FILE; a folder: --key FILE.key, with a key that the network trusts (warren keygen)',
+      },
     )
   }
   const signers = signature === undefined ? [] : checkSignature({ ...checked, signature }, { trusted, roster })

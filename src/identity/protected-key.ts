@@ -54,7 +54,8 @@ const fileSchema = z
     nonce: base64(NONCE_BYTES),
     box: base64(KEY_BYTES + TAG_BYTES),
   })
-  .refine(({ n }) => Number.isInteger(Math.log2(n)))
+  // RFC 7914: a power of two below 2^(128 * r / 8).
+  .refine(({ n, r }) => Number.isInteger(Math.log2(n)) && Math.log2(n) < 16 * r)
   .refine(({ n, r, p }) => 128 * r * (n + p) <= MAX_MEMORY_BYTES && n * r * p <= MAX_WORK)
 type KeyFields = z.output<typeof fileSchema>
 

@@ -43,7 +43,8 @@ export function draftRecovery(roster: Roster, { admin, remove, newRoot }: Recove
 
 /**
  * The payloads of a checkpoint that keeps all that still matters; everything else before it goes away on every node.
- * Sign them with `sealRoot`, then give them to `Roster.submitRoot`. Fails as `Roster.draftRoot` does.
+ * Sign them with `sealRoot`, then give them to `Roster.submitRoot`. Fails with `roster_incomplete` where it could lose
+ * something, and as `Roster.draftRoot` does.
  */
 export function draftCheckpoint(roster: Roster): Buffer[] {
   return roster.draftRoot(roster.checkpointDrafts())
@@ -62,10 +63,10 @@ export function describePayload(payload: Uint8Array): string {
   const read = readPayload(payload)
   if (read?.type === 'admins') {
     const { version, admins, removed, root } = read.body
-    const leaving = removed.map(({ id, seq }) => `${id} (of its statements the first ${seq} count)`)
+    const leaving = removed.map(({ id, seq }) => `${id}, whose statements up to ${seq} go on to count`)
     return [
-      `version ${version} of the admin set: ${admins.map(({ id }) => id).join(', ')}`,
-      ...(leaving.length > 0 ? [`out: ${leaving.join(', ')}`] : []),
+      `admins number ${version}: ${admins.map(({ id }) => id).join(', ')}`,
+      ...(leaving.length > 0 ? [`no longer: ${leaving.join(', ')}`] : []),
       `root key ${fingerprintOf(keyIdOf(root))}`,
     ].join('; ')
   }
@@ -110,7 +111,9 @@ function checkRecovered(
 ): void {
   if (cutOffs.has(id)) throw identityErrors.statement_invalid(`${id} cannot both leave and be the admin`)
   if (previous.left.has(id)) {
-    throw identityErrors.admin_left(`${id} was an admin before, and cannot become one again under its identity`)
+    throw identityErrors.admin_left(`${id} was an admin before, and cannot become one again under its identity`, {
+      hint: 'Recover on another node of the network, one that never was an admin.',
+    })
   }
   const known = previous.admins.get(id)
   if (known !== undefined && known.keyId !== keyIdOf(authority)) {

@@ -16,13 +16,13 @@ export interface AdminAddresses {
 
 export interface AdminAddressesOptions {
   readonly roster: Roster
-  readonly network: Pick<Network, 'id' | 'addresses' | 'connections'>
+  readonly network: Pick<Network, 'id' | 'addresses' | 'addressesOf' | 'connections'>
   readonly directory: Pick<Directory, 'everyone'>
 }
 
 /**
  * Whom a new node may ask to be let in: this node, at up to four addresses, then up to two other admins whose address
- * is known, those that are connected first.
+ * is known: the one that this node dialled, else those that it says itself.
  */
 export function adminAddresses({ roster, network, directory }: AdminAddressesOptions): AdminAddresses[] {
   const own = { id: network.id, addresses: bestAddresses(network.addresses()) }
@@ -34,7 +34,7 @@ export function adminAddresses({ roster, network, directory }: AdminAddressesOpt
   const others = directory
     .everyone()
     .filter(({ id, state }) => roster.state.admins.has(id) && state !== 'self')
-    .map(({ id }) => ({ id, addresses: bestAddresses(dialled.get(id) ?? []) }))
+    .map(({ id }) => ({ id, addresses: bestAddresses(dialled.get(id) ?? network.addressesOf(id)) }))
     .filter(({ addresses }) => addresses.length > 0)
     .slice(0, MAX_OTHERS)
   return [...(roster.state.admins.has(own.id) && own.addresses.length > 0 ? [own] : []), ...others]

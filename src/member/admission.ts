@@ -102,6 +102,8 @@ function refusalOf(
 ): AdmissionRefusal | undefined {
   if (roster.state.removed.has(peer)) return 'node_removed'
   if (!standing.isCurrent()) return 'not_current'
+  // It would have the network key of today, which is kept from it until an admin confirms it.
+  if (roster.state.nodes.get(peer)?.waiting === true) return 'invite_used'
   // Asked again after the answer was lost: it is in already, and takes no second use.
   if (isIn(roster, invite, peer)) return undefined
   if (invite.usedBy.length >= invite.uses) return 'invite_used'
@@ -134,7 +136,8 @@ async function admit({
   }
   const node = roster.state.nodes.get(peer)
   // Also where the statement before was made and this one was not.
-  if (invite.role === 'admin' && node?.invite === invite.id && !node.waiting && !roster.state.admins.has(peer)) {
+  const isDue = invite.role === 'admin' && !invite.closed && node?.invite === invite.id && !node.waiting
+  if (isDue && !roster.state.admins.has(peer)) {
     await admitAdmin(author, { id: peer, authority: question.authority })
   }
   return node?.name ?? DEFAULT_NAME

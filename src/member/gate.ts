@@ -1,5 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import type { TellDecision } from '../base/decisions.ts'
+import { toWarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { type AuthorizedPeer, type Roster, readAuthorizedPeers } from '../identity/index.ts'
 import type { Direction, Gate, GateVerdict } from '../net/index.ts'
@@ -27,6 +29,8 @@ export interface GateOptions {
   /** Ids of configured static peers, to which this node may always dial. */
   readonly staticPeers: ReadonlySet<string>
   readonly log: Logger
+  /** Hears of each change of the file, and of one that could not be read. */
+  readonly tell?: TellDecision
   /** How often to look for memberships that ran out. Default 10 s. */
   readonly expiryCheckMs?: number
 }
@@ -37,7 +41,7 @@ export interface GateOptions {
  * turns bad later is logged, and the last good one goes on to count.
  */
 export async function createGate(options: GateOptions): Promise<MemberGate> {
-  const { mode, roster, file, staticPeers, log, expiryCheckMs = EXPIRY_CHECK_MS } = options
+  const { mode, roster, file, staticPeers, log, tell, expiryCheckMs = EXPIRY_CHECK_MS } = options
   let authorized = await readAuthorizedPeers(file)
   const listeners = new Set<() => void>()
   const changed = (): void => {
@@ -47,19 +51,24 @@ export async function createGate(options: GateOptions): Promise<MemberGate> {
     try {
       authorized = await readAuthorizedPeers(file)
       log.info({ file, peers: authorized.length }, 'authorized peers read again')
+      tell?.({ ...TOLD, outcome: 'done', detail: { peers: authorized.length } })
       changed()
     } catch (error) {
       log.error({ file, err: error }, 'authorized peers are unreadable; the last good list goes on to count')
+      const { code, message } = toWarrenError(error)
+      tell?.({ ...TOLD, outcome: 'failed', reason: `${code}: ${message}` })
     }
   }
   const stopWatching = watchFile(file, () => void reload())
-  const stopRoster = roster.onChange(changed)
-  let expired = countExpired(roster)
-  const expiry = setInterval(() => {
-    const before = expired
-    expired = countExpired(roster)
-    if (expired > before) changed()
-  }, expiryCheckMs)
+  let admitted = admittedBy(roster)
+  // Most changes of the roster change nobody's admission, and each would be asked of every connection.
+  const review = (): void => {
+    const before = admitted
+    admitted = admittedBy(roster)
+    if (admitted !== before) changed()
+  }
+  const stopRoster = roster.onChange(review)
+  const expiry = setInterval(review, expiryCheckMs)
   expiry.unref()
 
   const allow = (peer: string, direction: Direction): GateVerdict => {
@@ -86,8 +95,14 @@ export async function createGate(options: GateOptions): Promise<MemberGate> {
   }
 }
 
-function countExpired(roster: Roster): number {
-  return [...roster.state.nodes.keys()].filter((id) => roster.roleOf(id) === undefined).length
+const TOLD = { what: 'config', by: 'local', subject: 'authorized_peers' } as const
+
+/** Equal for rosters that admit, keep waiting and remove the same ids. */
+function admittedBy(roster: Roster): string {
+  const { nodes, removed } = roster.state
+  const ids = [...nodes.keys()].filter((id) => roster.rightsOf(id) !== undefined)
+  const waiting = [...nodes.values()].flatMap(({ id, waiting }) => (waiting ? [id] : []))
+  return [...ids, '', ...waiting, '', ...removed].join(' ')
 }
 
 /** Watches the folder, because the file may be made, replaced or removed. */

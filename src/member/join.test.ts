@@ -212,7 +212,8 @@ test('two admins that each give the last use while apart: both nodes wait until 
   await second.roster.merge(home.roster.entriesAfter([]))
   const beta = await fleet.start({ ...second, author: { roster: second.roster, authority, authorId: second.id } })
   const admins = [{ id: beta.id, addresses: [beta.address] }]
-  const first = await (await joinHome(code)).joining
+  const firstHome = await joinHome(code)
+  const first = await firstHome.joining
   const other = await (await joinHome(encodeJoinCode({ ...decodeJoinCode(code), admins }))).joining
   await beta.network.connect(alpha.address)
   const isWaiting = (node: string): boolean | undefined => home.roster.state.nodes.get(node)?.waiting
@@ -220,7 +221,10 @@ test('two admins that each give the last use while apart: both nodes wait until 
   expect([first, other].map(({ nodeId }) => home.roster.rightsOf(nodeId))).toEqual([undefined, undefined])
   expect(home.roster.state.alarms).toContainEqual(expect.objectContaining({ code: 'invite_overused' }))
   expect(home.roster.state.invites.get(id)?.usedBy).toHaveLength(2)
+  const keys = await rawPrivateKey(join(firstHome.folder, 'keys', 'node.key'))
+  expect((await ask(alpha, code, keys)).answer).toEqual({ refused: 'invite_used' })
   await changeNode(home.author, first.nodeId, {})
+  expect((await ask(alpha, code, keys)).answer).toMatchObject({ role: 'member' })
   expect([first, other].map(({ nodeId }) => isWaiting(nodeId))).toEqual([false, true])
 })
 
@@ -233,6 +237,20 @@ test('where the admin cannot store the new node, nobody is told of it, and the c
   home.roster.append = append
   expect(home.roster.state.invites.get(id)?.usedBy).toEqual([])
   await (await joinHome(code)).joining
+})
+
+test('who asks again for a role of admin that was not stored does not get it once the invite was closed', async () => {
+  const { home, alpha } = await founded()
+  const { code, id } = await invite(home.author, [alpha], { role: 'admin' })
+  const { append } = home.roster
+  home.roster.append = (by, draft) =>
+    draft.type === 'admins' ? Promise.reject(new Error('ENOSPC')) : append.call(home.roster, by, draft)
+  const seed = randomBytes(32)
+  await expect(ask(alpha, code, seed)).rejects.toMatchObject({ code: 'admission_refused' })
+  home.roster.append = append
+  await closeInvite(home.author, id)
+  expect((await ask(alpha, code, seed)).answer).toMatchObject({ role: 'member' })
+  expect(home.roster.state.admins.size).toBe(1)
 })
 
 /** Asks as a joiner does, without writing a home. */

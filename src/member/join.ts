@@ -1,5 +1,5 @@
-import { mkdir, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, rm, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { fromHex } from '../base/bytes.ts'
 import { baseErrors, type WarrenError } from '../base/errors.ts'
 import { pathExists, writeFileAtomic } from '../base/files.ts'
@@ -84,7 +84,7 @@ export async function joinNetwork(options: JoinOptions): Promise<JoinedNetwork> 
     return { networkId: code.networkId, nodeId: home.nodeId, name: answer.name, role: answer.role, admins }
   } catch (error) {
     // Ended by hand while somebody was being asked: as if the answer had been lost.
-    if (!mayBeIn) await takeBack(options)
+    if (!mayBeIn) await takeBack(options, home.madeFolder)
     throw error
   }
 }
@@ -117,17 +117,19 @@ interface Home {
   readonly nodeId: string
   readonly seed: Uint8Array
   readonly authority: Signer
+  /** The outermost folder that was not there before. */
+  readonly madeFolder: string | undefined
 }
 
 /** The keys; those of an earlier attempt where it did not come to its end. */
 async function prepareHome({ keysFolder }: JoinOptions, networkId: string): Promise<Home> {
-  await mkdir(join(keysFolder, TRUSTED_FOLDER), { recursive: true, mode: 0o700 })
+  const madeFolder = await mkdir(join(keysFolder, TRUSTED_FOLDER), { recursive: true, mode: 0o700 })
   await writeFileAtomic(join(keysFolder, MARKER_FILE), `${networkId}\n`)
   const nodePath = join(keysFolder, KEY_FILES.node)
   const node = await loadOrCreate(nodePath)
   // The request names it in any case: which role the invite has is told by the answer.
   const authority = await loadOrCreate(join(keysFolder, KEY_FILES.authority))
-  return { nodeId: peerIdOf(node.publicKey), seed: await rawPrivateKey(nodePath), authority }
+  return { nodeId: peerIdOf(node.publicKey), seed: await rawPrivateKey(nodePath), authority, madeFolder }
 }
 
 async function loadOrCreate(path: string): Promise<Signer> {
@@ -205,7 +207,15 @@ async function settle(answer: Joined, genesis: Genesis, { keysFolder, rosterFold
   await rm(join(keysFolder, MARKER_FILE), { force: true })
 }
 
-async function takeBack({ keysFolder }: JoinOptions): Promise<void> {
+async function takeBack({ keysFolder }: JoinOptions, madeFolder: string | undefined): Promise<void> {
   const files = [KEY_FILES.node, KEY_FILES.authority, ...Object.values(NETWORK_KEY_FILES), MARKER_FILE]
   for (const file of files) await rm(join(keysFolder, file), { force: true }).catch(() => undefined)
+  // What is not empty stays, and what was there before.
+  for (let folder = join(keysFolder, TRUSTED_FOLDER); ; folder = dirname(folder)) {
+    const isGone = await rmdir(folder).then(
+      () => true,
+      () => false,
+    )
+    if (!isGone || folder === (madeFolder ?? keysFolder)) return
+  }
 }

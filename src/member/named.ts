@@ -6,7 +6,7 @@ export function requireFreeName(roster: Roster, name: string, id?: string): void
   const owner = [...roster.state.nodes.values()].find((node) => node.name === name && node.id !== id)
   if (owner === undefined) return
   throw memberErrors.name_taken(`a ${owner.kind} of this network has the name "${name}" already`, {
-    hint: 'Take another name, or see who has it: warren nodes',
+    hint: `Take another name, or see who has it: warren ${owner.kind === 'token' ? 'tokens' : 'nodes'}`,
   })
 }
 

@@ -13,6 +13,7 @@ test.each([
   ['zone', false],
   ['site=home,tier=web', true],
   ['site=home, tier in (db,cache)', false],
+  [' tier in (db,web) ,site != x, site', true],
 ])('the selector %s selects as it says', (text, selected) => {
   expect(parseSelector(text)({ site: 'home', tier: 'web' })).toBe(selected)
 })

@@ -164,3 +164,15 @@ test('waiting ends as soon as it is current, when the time is over, and when it 
   standing.stop()
   expect(await stopped).toBe(false)
 })
+
+test('deploy tokens are no witnesses, and to meet one is not to be among members: who stole two would else keep a node in the past', () => {
+  const { standing, clock } = standingOf({ ...FLEET, ci: 'token', cd: 'token' })
+  standing.compared('ci')
+  standing.compared('cd')
+  expect(standing.isCurrent()).toBe(false)
+  standing.compared('alpha')
+  standing.connected('ci')
+  expect(standing.isCurrent()).toBe(true)
+  clock.advance(11 * MINUTE)
+  expect(standing.isCurrent()).toBe(false)
+})

@@ -113,6 +113,7 @@ class NodeStanding implements Standing {
   }
 
   why(): string {
+    if (this.#roster.state.admins.has(this.#selfId)) return 'this node is an admin'
     if (this.isCurrent()) return 'this node has compared its roster since it was last away'
     const witnesses = this.#witnesses().length
     const needed = this.#needed()
@@ -170,8 +171,10 @@ class NodeStanding implements Standing {
     this.#beatTimer.unref?.()
   }
 
+  /** A node with rights. A deploy token begins with nothing at each job, and lies about in the secrets of a CI. */
   #isMember(id: string): boolean {
-    return id !== this.#selfId && this.#roster.rightsOf(id) !== undefined
+    const isToken = this.#roster.state.nodes.get(id)?.kind === 'token'
+    return id !== this.#selfId && !isToken && this.#roster.rightsOf(id) !== undefined
   }
 
   #witnesses(): string[] {

@@ -54,7 +54,9 @@ function describe(roster: Roster, type: string, body: Body): string {
     key: () => `signing key of ${body.name} is trusted${untilOf(body.expires)}`,
     'key-revoke': () => {
       const kept = Array.isArray(body.keep) ? body.keep.length : 0
-      return `signing key ${shortOf(body.key)} was revoked${kept === 0 ? '' : `; ${kept} packages stay accepted`}`
+      const name = roster.state.revokedKeys.get(String(body.key))?.name ?? shortOf(body.key)
+      const stay = kept === 1 ? '1 package stays' : `${kept} packages stay`
+      return `signing key of ${name} is revoked${kept === 0 ? '' : `; ${stay} accepted`}`
     },
     policy: () => `policy ${body.name}${body.removed === true ? ' was removed' : ''}`,
     admins: () => `admins number ${body.version}: ${idsOf(body.admins).map(id).join(', ')}${leavers(body, id)}`,
@@ -66,10 +68,21 @@ function describe(roster: Roster, type: string, body: Body): string {
 function describeNode({ id, name, role, kind, labels, expires, grants, invite }: Body): string {
   const what = kind === 'token' ? 'token' : 'node'
   const pairs = Object.entries((labels ?? {}) as Record<string, unknown>).map(([key, value]) => `${key}=${value}`)
-  const narrowed = Array.isArray(grants) && grants.length > 0 ? `, ${grants.length} narrowed` : ''
+  const narrowed = Array.isArray(grants) ? grants.map((grant) => `, ${describeGrant(grant)}`).join('') : ''
   const by = typeof invite === 'string' ? `, by invite ${shortOf(invite)}` : ''
   const labelled = pairs.length === 0 ? '' : `, ${pairs.join(',')}`
   return `${what} ${name} (…${String(id).slice(-8)}) is ${role}${narrowed}${labelled}${untilOf(expires)}${by}`
+}
+
+/** `operator of api, web-*`. */
+function describeGrant(grant: Body | null): string {
+  const { role, apps, services } = grant ?? {}
+  const on = [...listOf(apps), ...listOf(services).map((service) => `service ${service}`)]
+  return `${role} of ${on.join(', ')}`
+}
+
+function listOf(list: unknown): unknown[] {
+  return Array.isArray(list) ? list : []
 }
 
 function leavers({ removed }: Body, id: (value: unknown) => string): string {
@@ -90,7 +103,9 @@ function untilOf(expires: unknown): string {
 }
 
 function dateOf(timeMs: unknown): string {
-  return typeof timeMs === 'number' && Math.abs(timeMs) < 8e15 ? new Date(timeMs).toISOString() : 'a time unknown'
+  return typeof timeMs === 'number' && Math.abs(timeMs) < 8e15
+    ? `${new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+    : 'a time unknown'
 }
 
 function shortOf(hex: unknown): string {

@@ -102,7 +102,7 @@ export function createTrust(options: TrustOptions): Trust {
     },
     async acceptHead() {
       await roster.confirmOwnLog()
-      return { seq: roster.heads().find(({ author }) => author === self)?.seq ?? 0 }
+      return { seq: roster.placeOf(self)?.seq ?? 0 }
     },
     rotateKey,
   }

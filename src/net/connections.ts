@@ -4,6 +4,7 @@ import type { Counters } from '../base/counters.ts'
 import type { Logger } from '../base/log.ts'
 import {
   FIRST_PING_TIMEOUT_MS,
+  MAX_CONNECTIONS_PER_PEER,
   MAX_MISSED_PINGS,
   PING_INTERVAL_MS,
   PING_TIMEOUT_MS,
@@ -72,6 +73,11 @@ export class ConnectionTable {
     if (!verdict.allowed || this.#stopped) {
       if (!verdict.allowed) this.#refuse(connection, verdict.reason)
       connection.abort(new Error('not allowed'))
+      return
+    }
+    if (this.#of(peer).length >= MAX_CONNECTIONS_PER_PEER) {
+      this.#init.counters.add('net_connections_excess')
+      connection.abort(new Error('too many connections'))
       return
     }
     const entry: Entry = {

@@ -44,8 +44,15 @@ export const INBOUND_CONNECTIONS_PER_SECOND = 500
 export const MAX_PENDING_CONNECTIONS = 500
 /** Of these from one address (IPv6: one /64): a fleet behind one NAT coming back, and still three quarters for others. */
 export const MAX_PENDING_PER_SOURCE = 125
+/**
+ * Failed proofs of one address (IPv6: one /64): a handshake costs several milliseconds, so that one stranger could else
+ * keep a processor busy. A fleet behind one NAT that was away while the key changed is through within a minute.
+ */
+export const FAILED_PROOF_RATE = { burst: 200, perSecond: 20, maxKeys: 4096 }
 /** Connections in all; above it the least useful are closed. A full mesh of 500 nodes, each for a moment twice. */
 export const MAX_CONNECTIONS = 1_000
+/** Of these with one peer: two for a moment, or one for each of the jobs that run with the same deploy token. */
+export const MAX_CONNECTIONS_PER_PEER = 32
 /** Time for a dial, all addresses of the peer together. */
 export const DIAL_TIMEOUT_MS = 15_000
 /** Time for one address of a dial, so that a dead one does not use up the time of the next. */

@@ -53,7 +53,7 @@ export const netContract = {
   connect: defineCall({
     method: 'POST',
     path: '/v1/peer/connect',
-    role: 'operator',
+    role: 'admin',
     summary: 'Connect to a node or to an address',
     body: target,
     response: peerShape,
@@ -61,7 +61,7 @@ export const netContract = {
   disconnect: defineCall({
     method: 'POST',
     path: '/v1/peer/disconnect',
-    role: 'operator',
+    role: 'admin',
     summary: 'Close the connections with a node and keep them closed until it is connected again',
     body: target,
     response: z.object({ id: z.string(), name: z.string().nullable(), closed: z.int() }),

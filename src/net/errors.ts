@@ -20,5 +20,9 @@ export const netErrors = defineErrors({
   protocol_unsupported: { status: 501, summary: 'The other node does not speak that protocol or that version of it.' },
   stream_reset: { status: 502, summary: 'The other node gave up a stream before its end.' },
   message_too_large: { status: 413, summary: 'A message of another node is longer than its protocol allows.' },
+  message_malformed: {
+    status: 400,
+    summary: 'A message of another node is not of the form that its protocol has.',
+  },
   message_incomplete: { status: 502, summary: 'A stream ended in the middle of a message.' },
 })

@@ -39,10 +39,15 @@ interface HostInit extends ProvingInit {
 }
 
 /** The libp2p host, not started. This is the only file that loads libp2p, and is itself loaded when a network starts. */
-export async function createHost({ network, onDiscovered, ...proving }: HostInit): Promise<Host> {
+export async function createHost({ network, onDiscovered, ...init }: HostInit): Promise<Host> {
   const privateKey = await generateKeyPairFromSeed('Ed25519', network.privateKey)
+  const pending = new PendingConnections(network.clock)
+  const onRefused: HostInit['onRefused'] = (refusal) => {
+    if (refusal.direction === 'inbound' && refusal.cause === 'proof') pending.failed(refusal.address)
+    init.onRefused(refusal)
+  }
+  const proving = { ...init, onRefused }
   const encrypt = [provingEncrypter(tls(), proving), provingEncrypter(noise(), proving)]
-  const pending = new PendingConnections()
   return createLibp2p({
     privateKey,
     start: false,

@@ -4,8 +4,15 @@ import { withTimeout } from '../base/wait.ts'
 import { identityErrors, peerIdOf, signerFromSeed } from '../identity/index.ts'
 import { AddressBook } from './address-book.ts'
 import { AdmissionDesk } from './admission-desk.ts'
+import { BoundedLog } from './bounded-log.ts'
 import { ConnectionTable } from './connections.ts'
-import { DIAL_TIMEOUT_MS, MAX_NETWORK_KEYS, OPEN_TIMEOUT_MS, PING_TIMEOUT_MS } from './constants.ts'
+import {
+  DIAL_TIMEOUT_MS,
+  MAX_ADDRESSES_PER_PEER,
+  MAX_NETWORK_KEYS,
+  OPEN_TIMEOUT_MS,
+  PING_TIMEOUT_MS,
+} from './constants.ts'
 import { dialError } from './dial-errors.ts'
 import { Dialler } from './dialler.ts'
 import { netErrors } from './errors.ts'
@@ -14,7 +21,6 @@ import { checkIpv6Ports, listenError } from './listening.ts'
 import { multicastProblem } from './multicast.ts'
 import { pingConnection } from './ping.ts'
 import { ProtocolTable } from './protocols.ts'
-import { RefusalLog } from './refusal-log.ts'
 import { wrapStream } from './stream.ts'
 import type {
   Direction,
@@ -48,10 +54,11 @@ class Libp2pNetwork implements Network {
   readonly #dialler: Dialler
   readonly #desk: AdmissionDesk
   readonly #agents = new Map<string, string>()
+  readonly #listening = new Map<string, readonly string[]>()
   /** Peers that a person has disconnected. */
   readonly #held = new Set<string>()
   #host: Host | undefined
-  readonly #refusalLog: RefusalLog
+  readonly #refusalLog: BoundedLog
   #hostFile: HostFile | undefined
   #state: 'new' | 'started' | 'stopped' = 'new'
 
@@ -61,7 +68,7 @@ class Libp2pNetwork implements Network {
     this.#init = { ...init, log }
     this.id = peerIdOf(signerFromSeed(init.privateKey).publicKey)
     this.events = new EventBus((error) => log.error({ error: String(error) }, 'a listener of the network failed'))
-    this.#refusalLog = new RefusalLog(log, clock)
+    this.#refusalLog = new BoundedLog(log, clock)
     this.#protocols = new ProtocolTable({
       clock,
       log,
@@ -97,6 +104,10 @@ class Libp2pNetwork implements Network {
 
   addresses(): string[] {
     return this.#host?.getMultiaddrs().map(String) ?? []
+  }
+
+  addressesOf(peer: string): readonly string[] {
+    return this.#listening.get(peer) ?? []
   }
 
   async start({ signal }: SignalOptions = {}): Promise<void> {
@@ -226,6 +237,8 @@ class Libp2pNetwork implements Network {
   #watch(host: Host): void {
     host.addEventListener('connection:open', ({ detail }: CustomEvent<Connection>) => this.#table.add(detail))
     host.addEventListener('peer:identify', ({ detail }: CustomEvent<IdentifyResult>) => {
+      const listens = detail.listenAddrs.slice(0, MAX_ADDRESSES_PER_PEER).map(String)
+      this.#listening.set(detail.peerId.toString(), listens)
       const agent = (detail.agentVersion ?? '').replaceAll(/[^\x20-\x7e]/g, '').slice(0, MAX_AGENT_CHARACTERS)
       if (agent !== '') this.#agents.set(detail.peerId.toString(), agent)
     })
@@ -313,13 +326,14 @@ class Libp2pNetwork implements Network {
   #onDisconnected(peer: string): void {
     this.#init.log.info({ peer }, 'disconnected')
     this.#agents.delete(peer)
+    this.#listening.delete(peer)
     this.#dialler.onDisconnected(peer)
     this.events.emit('disconnected', { peer })
   }
 
   #onRefused(refusal: Refusal): void {
     this.#init.counters.add('net_refused', 1, { cause: refusal.cause })
-    this.#refusalLog.tell(refusal)
+    this.#refusalLog.warn(refusal, 'a connection was refused')
     this.events.emit('refused', refusal)
   }
 

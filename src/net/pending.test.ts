@@ -1,8 +1,9 @@
 import { connect, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
+import { ManualClock } from '../base/clock.ts'
 import { MAX_PENDING_CONNECTIONS } from './constants.ts'
 import { addressOf, withNetworks } from './fixtures/networks.ts'
-import { sourceOf } from './pending.ts'
+import { PendingConnections, sourceOf } from './pending.ts'
 
 test('one address that opens connections and says nothing does not keep members out', async () => {
   await withNetworks([{}, {}], async (network, member) => {
@@ -28,4 +29,23 @@ test.each([
   ['/ip6/::1/tcp/9010', '0:0:0:0'],
 ])('connections from %s count for %s', (address, source) => {
   expect(sourceOf(address)).toBe(source)
+})
+
+test('an address whose proofs fail again and again is heard seldom, and others are not concerned', () => {
+  const clock = new ManualClock()
+  const pending = new PendingConnections(clock)
+  const come = (address: string): boolean => {
+    const connection = { remoteAddr: { toString: () => address }, addEventListener: () => undefined }
+    const heard = pending.begin(connection)
+    pending.end(connection)
+    if (heard) pending.failed(address)
+    return heard
+  }
+  const heard = (address: string, times: number): number =>
+    Array.from({ length: times }, () => come(address)).filter(Boolean).length
+  expect(heard('/ip4/192.0.2.7/tcp/1', 1000)).toBe(200)
+  expect(heard('/ip4/192.0.2.7/tcp/2', 10)).toBe(0)
+  expect(heard('/ip4/192.0.2.8/tcp/1', 10)).toBe(10)
+  clock.advance(1000)
+  expect(heard('/ip4/192.0.2.7/tcp/1', 1000)).toBe(20)
 })

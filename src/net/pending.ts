@@ -1,5 +1,7 @@
 import { isIPv6 } from 'node:net'
-import { MAX_PENDING_PER_SOURCE } from './constants.ts'
+import type { Clock } from '../base/clock.ts'
+import { Attempts } from './attempts.ts'
+import { FAILED_PROOF_RATE, MAX_PENDING_PER_SOURCE } from './constants.ts'
 
 /** The part of a raw connection that counts here. */
 interface Incoming {
@@ -14,10 +16,16 @@ interface Incoming {
 export class PendingConnections {
   readonly #bySource = new Map<string, number>()
   readonly #ends = new WeakMap<object, () => void>()
+  readonly #failures: Attempts
 
-  /** Counts a connection until `end` or its close. False where its source has too many already. */
+  constructor(clock: Clock) {
+    this.#failures = new Attempts({ ...FAILED_PROOF_RATE, clock })
+  }
+
+  /** Counts a connection until `end` or its close. False where its source has too many already, or has failed too often. */
   begin(connection: Incoming): boolean {
     const source = sourceOf(connection.remoteAddr.toString())
+    if (!this.#failures.hasRoom(source)) return false
     const pending = this.#bySource.get(source) ?? 0
     if (pending >= MAX_PENDING_PER_SOURCE) return false
     this.#bySource.set(source, pending + 1)
@@ -32,6 +40,11 @@ export class PendingConnections {
     this.#ends.set(connection, end)
     connection.addEventListener('close', end)
     return true
+  }
+
+  /** A dialler from this multiaddr did not prove the network key. */
+  failed(address: string): void {
+    this.#failures.charge(sourceOf(address))
   }
 
   /** Its handshake is over. */

@@ -1,11 +1,13 @@
 import type { Connection, Stream as Libp2pStream } from '@libp2p/interface'
 import type { Clock } from '../base/clock.ts'
 import type { Counters } from '../base/counters.ts'
-import { toWarrenError } from '../base/errors.ts'
+import { toWarrenError, type WarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { TokenBuckets } from '../base/token-buckets.ts'
 import { withTimeout } from '../base/wait.ts'
+import { BoundedLog } from './bounded-log.ts'
 import { MAX_STREAMS_PER_CONNECTION, MAX_STREAMS_PER_PEER, MAY_SERVE_TIMEOUT_MS, STREAM_RATE } from './constants.ts'
+import { netErrors } from './errors.ts'
 import type { Host } from './host.ts'
 import { wrapStream } from './stream.ts'
 import type { HandleOptions, Stream } from './types.ts'
@@ -34,11 +36,13 @@ export class ProtocolTable {
   readonly #served = new Map<string, Served>()
   readonly #init: ProtocolTableInit
   readonly #rate: TokenBuckets
+  readonly #failures: BoundedLog
   #host: Host | undefined
 
   constructor(init: ProtocolTableInit) {
     this.#init = init
     this.#rate = new TokenBuckets({ ...STREAM_RATE, clock: init.clock })
+    this.#failures = new BoundedLog(init.log, init.clock)
   }
 
   /** Serves a protocol until the returned function is called; a second handler of one protocol is a mistake in the program. */
@@ -129,9 +133,13 @@ export class ProtocolTable {
     try {
       await handler(stream)
     } catch (thrown) {
-      const { code, message } = toWarrenError(thrown)
+      const { code, message } = failureOf(thrown, stream.protocol)
+      // Also what a peer brings about, a hundred times a second if it likes.
       if (!stream.destroyed)
-        this.#init.log.warn({ peer: stream.peer, protocol: stream.protocol, code, message }, 'a protocol failed')
+        this.#failures.warn(
+          { peer: stream.peer, protocol: stream.protocol, code, reason: message },
+          'a protocol failed',
+        )
       stream.destroy(thrown instanceof Error ? thrown : new Error(message))
     }
   }
@@ -139,4 +147,11 @@ export class ProtocolTable {
   #inBackground(work: Promise<void>): void {
     work.catch((error: unknown) => this.#init.log.error({ error: String(error) }, 'a protocol could not be registered'))
   }
+}
+
+/** Parsers throw in their own words: what a peer has sent is no bug of this program. */
+function failureOf(thrown: unknown, protocol: string): WarrenError {
+  const isMalformed = thrown instanceof Error && (thrown.name === 'SyntaxError' || thrown.name === 'ZodError')
+  if (!isMalformed) return toWarrenError(thrown)
+  return netErrors.message_malformed(`a message of ${protocol} is not of the form that it must have`, { cause: thrown })
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { HandlerInput, Route } from '../api/index.ts'
+import { type HandlerInput, type Route, roleIncludes } from '../api/index.ts'
 import { systemClock } from '../base/clock.ts'
 import { netContract } from './contract.ts'
 import { addressOf, withNetworks } from './fixtures/networks.ts'
@@ -66,4 +66,9 @@ test('a ping that gets no answer is an event with its reason', async () => {
     for await (const event of call(netContract.ping, inputOf(body)) as AsyncIterable<unknown>) events.push(event)
     expect(events).toMatchObject([{ seq: 1, latency_ms: null, path: null, error: { code: 'peer_unreachable' } }])
   })
+})
+
+test('who may deploy may not cut a node off from those who decide on trust, nor undo what a person has cut off', () => {
+  for (const call of [netContract.connect, netContract.disconnect])
+    expect(roleIncludes('operator', call.role)).toBe(false)
 })

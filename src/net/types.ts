@@ -152,6 +152,8 @@ export interface Network {
   readonly events: EventBus<NetworkEvents>
   /** Multiaddrs at which this node can be reached, its id at the end; empty before `start`. */
   addresses(): string[]
+  /** Multiaddrs at which a connected peer says that it listens; not tried, and empty where it has said none. */
+  addressesOf(peer: string): readonly string[]
   /**
    * Listens, then begins to dial. Fails with `network_key_missing`, `port_in_use`, `listen_failed` or
    * `address_invalid`, and has then cleaned up. A network is started once.

@@ -4,6 +4,12 @@ import { appOfDocument, appOfRequest } from './subject.ts'
 import { MAX_WAIT_MS, OUTCOME_STATES, PHASES, ROLLOUT_STATES } from './words.ts'
 
 const packageSchema = z.object({ name: z.string(), version: z.string(), digest: z.string().regex(/^[0-9a-f]{64}$/) })
+/** Targets: 1,000 ids fit, and selectors that are long and many do not, since each is held against every node. */
+const MAX_TARGETS_TEXT = 64 * 1024
+const targetsSchema = z
+  .array(z.string().max(512))
+  .max(1000)
+  .refine((targets) => targets.join().length <= MAX_TARGETS_TEXT, 'are too many and too long')
 const waitMs = z.int().min(0).max(MAX_WAIT_MS)
 
 /** What a deploy asks for; what is left out is filled in from the daemon's section `deploy`. */
@@ -11,7 +17,7 @@ export const requestSchema = z.strictObject({
   package: packageSchema,
   /** Instance name; the package's name by default. */
   app: z.string().optional(),
-  on: z.array(z.string().max(1024)).max(1000).default([]),
+  on: targetsSchema.default([]),
   all: z.boolean().default(false),
   /** Sizes of the waves; the last one repeats. Empty: one wave. */
   batch: z.array(z.int().min(1)).max(1000).default([]),

@@ -84,6 +84,8 @@ export interface RolloutRights {
   mayDeploy(node: string, app: string): boolean
   /** Whether a member is told of the rollouts of an app. */
   maySee(peer: string, app: string): boolean
+  /** Whether a node runs apps: a deploy token does not, whoever names it as a target. */
+  mayRun(node: string): boolean
   /** Age of the network, by the latest time that this node knows of. */
   networkAgeMs(): number
   /** Whether the newest word of an admin is older than `trust.max_stale`, and how old. */

@@ -216,3 +216,33 @@ test('what a peer may not see is not exchanged with it', async () => {
   expect(ledger.exchanged(b.id)).toHaveLength(1)
   expect(ledger.exchanged(c.id)).toEqual([])
 })
+
+test('an author with right to many apps takes no room from others, and none at all once the right is gone', async () => {
+  const forbidden: string[] = []
+  const { ledger } = await newLedger({ forbidden })
+  const thief = testNodes(9)[8] as TestNode
+  const flood = (index: number, author = thief) =>
+    signDocument(testDocument([[c]], { app: `web-${index}`, author: author.id }), author.signer).envelope
+  const codes = new Set<string>()
+  for (let index = 0; index < 600; index++) {
+    await ledger.addDocument(flood(index)).catch((error: { code: string }) => codes.add(error.code))
+  }
+  expect([...codes]).toEqual(['rollout_limit'])
+  expect(ledger.all()).toHaveLength(500)
+  for (let index = 600; index < 1100; index++) await ledger.addDocument(flood(index, b))
+  await expect(ledger.addDocument(document(0).envelope)).rejects.toMatchObject({ code: 'rollout_limit' })
+  forbidden.push(thief.id)
+  await expect(ledger.addDocument(document(0).envelope)).resolves.toMatchObject({ result: 'new' })
+  expect(ledger.all()).toHaveLength(1000)
+}, 60_000)
+
+test('an author that may deploy no more can stop its rollout, and not take nodes back to an older version', async () => {
+  const forbidden: string[] = []
+  const { ledger } = await newLedger({ forbidden })
+  const { id, envelope } = signDocument(testDocument([[a], [c]], { author: b.id }), b.signer)
+  await ledger.addDocument(envelope)
+  forbidden.push(b.id)
+  await expect(ledger.addHalt(halt(id, b, true))).rejects.toMatchObject({ code: 'rollout_forbidden' })
+  await expect(ledger.addHalt(halt(id, b))).resolves.toMatchObject({ result: 'new' })
+  expect([...(ledger.get(id)?.halts.values() ?? [])].map((each) => each.halt.revert)).toEqual([false])
+})

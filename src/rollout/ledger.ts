@@ -10,11 +10,10 @@ import { type RolloutDocument, readDocument, type SignedDocument, waveOf } from 
 import { rolloutErrors } from './errors.ts'
 import { type Outcome, readEvidence, type SignedEvidence, worseEvidence } from './evidence.ts'
 import { readHalt, type SignedHalt, strongerHalt } from './halt.ts'
+import { findRoom } from './room.ts'
 import { matchIds, shortIdOf } from './short-id.ts'
 import type { RolloutView } from './state.ts'
 
-/** Most rollouts held. A finished one is dropped after its time, except for the newest of each app. */
-const MAX_ROLLOUTS = 1000
 /** Rollouts kept of one app, whose oldest are dropped first: enough to look back on, few enough to exchange. */
 const KEPT_PER_APP = 50
 /** How long after `not_after` a rollout is still exchanged, so that late evidence finds its way. */
@@ -90,7 +89,7 @@ export class Ledger {
 
   /**
    * Takes a document in. Fails with `rollout_invalid` (form, signature, network), `rollout_forbidden`,
-   * `rollout_expired` (too old to matter) or `rollout_limit`. A conflicting one is taken: it stops both.
+   * `rollout_expired` (too old to matter) or `rollout_limit` (in all, or of its author). A conflicting one is taken: it stops both.
    */
   addDocument(envelope: Envelope): Promise<Added> {
     return this.#queue.run(() => this.#addDocument(envelope))
@@ -259,9 +258,9 @@ export class Ledger {
       )
     }
     await this.#prune()
-    if (this.#rollouts.size >= MAX_ROLLOUTS) {
-      throw rolloutErrors.rollout_limit(`${MAX_ROLLOUTS} rollouts are held; the oldest end within a day`)
-    }
+    const { mayDeploy } = this.#deps.rights
+    const leaves = findRoom([...this.#rollouts.values()], { author: document.author, mayDeploy })
+    if (leaves !== undefined) await this.#drop(leaves.id)
     await this.#archive.writeDocument(signed)
     this.#insert(signed)
     return this.#announce('document', signed.id, envelope)
@@ -301,7 +300,8 @@ export class Ledger {
     const { document: id, by } = signed.halt
     const rollout = this.#rollouts.get(id)
     if (rollout === undefined) return { result: 'unknown', id }
-    if (by !== rollout.document.author) this.requireRight(by, rollout.document)
+    // To stop is safe whoever asks; to go back to an older version is a deploy of it.
+    if (by !== rollout.document.author || signed.halt.revert) this.requireRight(by, rollout.document)
     const held = rollout.halts.get(by)
     if (held === undefined && rollout.halts.size >= MAX_HALTS) return { result: 'known', id }
     const stronger = held === undefined ? signed : strongerHalt(held, signed)
@@ -365,11 +365,14 @@ export class Ledger {
 
   async #prune(): Promise<void> {
     for (const rollout of [...this.#rollouts.values()]) {
-      if (this.#isKept(rollout.id, rollout.document)) continue
-      this.#rollouts.delete(rollout.id)
-      await this.#archive.remove(rollout.id)
-      this.events.emit('dropped', { id: rollout.id })
+      if (!this.#isKept(rollout.id, rollout.document)) await this.#drop(rollout.id)
     }
+  }
+
+  async #drop(id: string): Promise<void> {
+    this.#rollouts.delete(id)
+    await this.#archive.remove(id)
+    this.events.emit('dropped', { id })
   }
 }
 

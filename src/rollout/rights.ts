@@ -39,6 +39,7 @@ export function createRolloutRights({
   return {
     mayDeploy: (node, app) => may(node, 'operator', app),
     maySee: (peer, app) => roster.state.nodes.get(peer)?.kind !== 'token' || may(peer, 'viewer', app),
+    mayRun: (node) => roster.state.nodes.get(node)?.kind !== 'token',
     networkAgeMs: () => roster.latestTimeMs() - roster.genesis.timeMs,
     isStale: () => {
       const ageMs = clock.now() - Math.max(roster.signedHeads.newestMs() ?? 0, roster.state.newestTimeMs)

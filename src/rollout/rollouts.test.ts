@@ -155,6 +155,11 @@ test('a halt with revert takes back what is done, on every node', async () => {
   await fleet.engine(2).halt(fleet.engine(2).signHalt(end.id, { revert: true, reason: 'wrong colour' }))
   await until(0, end.id, ({ results }) => results.every(({ state }) => state === 'reverted'))
   expect(fleet.versions()).toEqual(['1.0.0', '1.0.0', '1.0.0'])
+  const halts = fleet.told.filter(({ subject }) => subject.startsWith('halt '))
+  expect(halts.map(({ node, by }) => [node, by]).sort()).toEqual(
+    ['burrow-1', 'burrow-2', 'burrow-3'].map((node) => [node, fleet.machine(2).node.id]),
+  )
+  expect(halts[0]).toMatchObject({ what: 'rollout', outcome: 'done', reason: 'wrong colour', detail: { revert: true } })
 })
 
 test('a rollout that is over cannot be halted', async () => {

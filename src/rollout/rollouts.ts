@@ -18,7 +18,7 @@ import { readDocument, signDocument } from './document.ts'
 import { rolloutErrors } from './errors.ts'
 import { type FollowDeps, followRollout, resultsOf } from './follow.ts'
 import { readHalt, signHalt } from './halt.ts'
-import { Ledger, type Rollout } from './ledger.ts'
+import { Ledger, type Rollout, type Statement } from './ledger.ts'
 import { draftDocument, type PlanDeps, planRollout, type RolloutSettings } from './plan.ts'
 import { createProgressBoard } from './progress.ts'
 import { Gossip, type RolloutNetwork } from './protocol/gossip.ts'
@@ -82,6 +82,7 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
       log,
     })
     this.#ledger.events.on('dropped', ({ id }) => this.#board.drop(id))
+    this.#ledger.events.on('news', (statement) => this.#tellHalt(statement))
     const shared = { ledger: this.#ledger, board: this.#board, clock, log }
     this.#runner = new Runner<P>({
       ...init,
@@ -213,6 +214,20 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
   /** Resolves once others have said what was stopped meanwhile; at once where there are no others. */
   async #heardFromOthers(): Promise<void> {
     if (this.#init.directory.nodes().some(({ state }) => state !== 'self')) await this.#gossip.whenCaughtUp()
+  }
+
+  /** Who stops an app, or takes it back, on this node; a document is told with its turn. */
+  #tellHalt({ kind, id, envelope }: Statement): void {
+    if (kind !== 'halt') return
+    const { by, revert, reason } = readHalt(envelope).halt
+    this.#init.tell?.({
+      what: 'rollout',
+      outcome: 'done',
+      by,
+      subject: `halt of ${this.#ledger.get(id)?.document.app ?? 'an app'}`,
+      ...(reason === null ? {} : { reason }),
+      detail: { rollout: id, revert },
+    })
   }
 
   #requireNewest(app: string, base: number): void {

@@ -90,3 +90,15 @@ test('a document that cannot be read opens nothing to a narrowed right', async (
     await expect(stream.next()).rejects.toMatchObject({ code: 'role_required' })
   }
 })
+
+test('whoever may not see a rollout does not learn by its id, or a part of it, that it is there', async () => {
+  caller = rights('operator', [])
+  const { id } = await submit('db')
+  caller = narrowed('operator', 'api')
+  const answers = new Set<string>()
+  for (const text of [id, id.slice(0, 12), '0'.repeat(12), '0'.repeat(64)]) {
+    const error = await client.call(rolloutContract.status, { params: { id: text } }).catch((thrown: unknown) => thrown)
+    answers.add(JSON.stringify(error))
+  }
+  expect([...answers]).toHaveLength(1)
+})

@@ -28,7 +28,7 @@ export interface RunnerDeps<P extends StoredPackage = StoredPackage> {
   readonly apps: RolloutApps
   readonly transfer: RolloutTransfer<P>
   readonly trust: RolloutTrust<P>
-  readonly rights: Pick<RolloutRights, 'isStale'>
+  readonly rights: Pick<RolloutRights, 'isStale' | 'mayRun'>
   /** Whether this node has installed a package before, by its digest. */
   wasInstalled(digest: string): boolean
   readonly standing: Pick<RolloutStanding, 'isCurrent'>
@@ -185,6 +185,7 @@ export class Runner<P extends StoredPackage = StoredPackage> {
       document,
       sources: () => this.#sourcesOf(rollout),
       requireAllowed: () => {
+        if (!this.#deps.rights.mayRun(self)) throw rolloutErrors.rollout_forbidden('a deploy token runs no apps')
         ledger.requireRight(document.author, document)
         const reason = this.#forbiddenBecause(rollout)
         if (reason !== undefined) throw rolloutErrors.rollout_conflict(reason)

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { requestSchema } from './contract.ts'
 import type { RolloutDirectory, RolloutNode } from './deps.ts'
 import { cutWaves, resolveTargets } from './targets.ts'
 
@@ -48,4 +49,12 @@ test('no target, and targets that run no apps, are refused with the next step', 
   ]) {
     expect(() => resolveTargets(directory, request)).toThrow(expect.objectContaining({ code: 'rollout_empty' }))
   }
+})
+
+test('a thousand ids may be asked for, and not a thousand long selectors, which cost every node that is asked', () => {
+  const pkg = { name: 'hello', version: '1.0.0', digest: 'ab'.repeat(32) }
+  const accepts = (on: string[]) => requestSchema.safeParse({ package: pkg, on }).success
+  expect(accepts(Array.from({ length: 1000 }, (_, index) => `12D3KooW${String(index).padStart(44, 'x')}`))).toBe(true)
+  expect(accepts(Array.from({ length: 1000 }, () => 'a!=b,'.repeat(100).slice(0, -1)))).toBe(false)
+  expect(accepts(['a'.repeat(1000)])).toBe(false)
 })

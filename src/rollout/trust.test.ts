@@ -78,6 +78,17 @@ test('a stale node installs nothing new, says why, and goes back to what it had'
   expect(fleet.machine(1).running?.version).toBe('2.0.0')
 })
 
+test('a deploy token runs nothing, whoever names it as a target', async () => {
+  await fleetOf(2)
+  fleet.machine(1).isToken = true
+  const { end } = await fleet.deploy(1)
+  expect(end.results[1]).toMatchObject({
+    state: 'refused',
+    reason: expect.stringMatching(/^rollout_forbidden: .*token/),
+  })
+  expect(fleet.machine(1).fetches).toEqual([])
+})
+
 test('a package that only lies in the store of a stale node is new to it', async () => {
   await fleetOf(1)
   fleet.machine(0).stale = true

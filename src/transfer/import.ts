@@ -12,6 +12,8 @@ import { type TrustCheck, trustQuestion } from './trust.ts'
 /** How an archive is taken in. */
 export interface AddOptions {
   readonly signal?: AbortSignal | undefined
+  /** Who brings it, for the audit log. */
+  readonly by?: string | undefined
   /** Content bytes checked so far, of all. */
   readonly onProgress?: ((progress: { bytes: number; total: number }) => void) | undefined
 }
@@ -31,6 +33,8 @@ interface ImportContext {
   readonly checkTrust: TrustCheck
   readonly maxPackageBytes: number
 }
+
+type Signers = AddedPackage['signers']
 
 /** Signatures kept for a package; more are not needed by any threshold. */
 const MAX_SIGNATURES = 16
@@ -64,10 +68,10 @@ export async function addArchive(
     }
     const signatureBytes = signature === undefined ? undefined : encodeEnvelope(signature)
     const header: PackageHeader = { digest, record, recordBytes, manifest, manifestBytes, signature, signatureBytes }
-    const verdict = await checkTrust(trustQuestion(header))
+    const verdict = await checkTrust({ ...trustQuestion(header), by: options.by })
     const before = store.get(digest)
     await store.register(header, { index, indexBytes })
-    await mergeSignature(store, header)
+    await mergeSignature(store, header, verdict.signers)
     if (before?.complete !== true) await store.use(digest, ({ chunks }) => chunks.adoptData(dataFile))
     const stored = store.get(digest) as StoredPackage
     const allWarnings = [...warnings, ...(verdict.warning === undefined ? [] : [verdict.warning])]
@@ -79,20 +83,30 @@ export async function addArchive(
   }
 }
 
-/** Adds the header's signatures to those that are stored; one by the same key takes the old one's place. */
-async function mergeSignature(store: Store, { digest, recordBytes, signature }: PackageHeader): Promise<void> {
+/**
+ * Adds the header's signatures to those that are stored. One by a key that was verified just now comes first and takes the
+ * old one's place; others take the place of none, since whoever may upload could else push out what a policy asks for.
+ */
+async function mergeSignature(store: Store, { digest, recordBytes, signature }: PackageHeader, signers: Signers) {
   if (signature === undefined) return
   const old = store.get(digest)?.signature?.signatures ?? []
-  const known = new Set(old.map(({ keyid, sig }) => `${keyid} ${Buffer.from(sig).toString('hex')}`))
-  const isNew = signature.signatures.some(
-    ({ keyid, sig }) => !known.has(`${keyid} ${Buffer.from(sig).toString('hex')}`),
-  )
-  if (!isNew) return
-  const replaced = new Set(signature.signatures.map(({ keyid }) => keyid))
-  const signatures = [...signature.signatures, ...old.filter(({ keyid }) => !replaced.has(keyid))]
-  await store.setSignature(digest, {
-    payloadType: PACKAGE_PAYLOAD_TYPE,
-    payload: recordBytes,
-    signatures: signatures.slice(0, MAX_SIGNATURES),
-  })
+  const verified = new Set(signers.map(({ keyId }) => keyId))
+  const known = new Set(old.map(({ keyid }) => keyid))
+  const first = signature.signatures.filter(({ keyid }) => verified.has(keyid))
+  const replaced = new Set(first.map(({ keyid }) => keyid))
+  const merged = [
+    ...first,
+    ...old.filter(({ keyid }) => !replaced.has(keyid)),
+    ...signature.signatures.filter(({ keyid }) => !verified.has(keyid) && !known.has(keyid)),
+  ].slice(0, MAX_SIGNATURES)
+  if (textOf(merged) === textOf(old)) return
+  await store.setSignature(digest, { payloadType: PACKAGE_PAYLOAD_TYPE, payload: recordBytes, signatures: merged })
+}
+
+/** Equal for equal sets of signatures. */
+function textOf(signatures: Envelope['signatures']): string {
+  return signatures
+    .map(({ keyid, sig }) => `${keyid} ${Buffer.from(sig).toString('hex')}`)
+    .sort()
+    .join()
 }

@@ -3,8 +3,9 @@ import { appendFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Route } from '../api/contract.ts'
+import type { Caller, Route } from '../api/contract.ts'
 import { readFileBounded } from '../base/files.ts'
+import { encodeEnvelope } from '../identity/index.ts'
 import { frameUpload, transferContract } from './contract.ts'
 import { makePackage, openHome, temporaryFolder } from './fixtures/nodes.ts'
 import { type Transfer, transferRoutes } from './index.ts'
@@ -35,7 +36,8 @@ afterEach(async () => {
 async function answer(call: (typeof transferContract)[keyof typeof transferContract], input: object): Promise<unknown> {
   const route = transferRoutes(transfer).find((found) => found.call === call) as Route
   const signal = new AbortController().signal
-  return call.response.parse(await route.handle({ signal, ...input } as Parameters<Route['handle']>[0]))
+  const caller: Caller = { door: 'peer', id: 'p1', rights: { role: 'operator', grants: [] } }
+  return call.response.parse(await route.handle({ signal, caller, ...input } as Parameters<Route['handle']>[0]))
 }
 
 test('an uploaded package is stored, listed, shown and removed', async () => {
@@ -102,4 +104,44 @@ test('the archive arrives as it was, however the body is cut into pieces', async
       expect(Buffer.concat(received)).toEqual(await readFile(file))
     }),
   )
+})
+
+test('an upload adds signatures to a package and takes none away, however many it brings', async () => {
+  const packed = await makePackage(folder, '1.3.0', { 'a.txt': 'hello' })
+  const { signatures } = packed.envelope
+  const garbage = (index: number) => ({
+    keyid: index.toString(16).padStart(64, '0'),
+    sig: new Uint8Array(64).fill(index),
+  })
+  const send = async (...more: ReturnType<typeof garbage>[]) => {
+    const envelope = encodeEnvelope({ ...packed.envelope, signatures: [...signatures, ...more] })
+    await answer(transferContract.upload, { upload: frameUpload(envelope, createReadStream(packed.file)) })
+  }
+  await send(garbage(1))
+  // The sixteen that are kept, among them another one by the first.
+  await send(
+    { ...garbage(1), sig: new Uint8Array(64).fill(99) },
+    ...Array.from({ length: 14 }, (_, index) => garbage(index + 2)),
+  )
+  const kept = (await transfer.get(packed.digest))?.signature?.signatures ?? []
+  expect(kept).toHaveLength(16)
+  expect(kept).toEqual(expect.arrayContaining([...signatures, garbage(1)]))
+  await send(garbage(20), garbage(21))
+  expect((await transfer.get(packed.digest))?.signature?.signatures).toEqual(expect.arrayContaining([garbage(1)]))
+})
+
+test('the check of an uploaded package is told who brought it', async () => {
+  const asked: unknown[] = []
+  await transfer.stop()
+  close()
+  const noNetwork = { open: () => Promise.reject(new Error('none')), handle: () => () => undefined }
+  const checkTrust = (question: unknown) => {
+    asked.push(question)
+    return { signers: [] }
+  }
+  ;({ transfer, close } = openHome(join(folder, 'other'), noNetwork, { checkTrust }))
+  await transfer.start()
+  const packed = await makePackage(folder, '1.4.0', {})
+  await answer(transferContract.upload, { upload: packageUpload(packed.file, packed.signatureFile) })
+  expect(asked).toEqual([expect.objectContaining({ name: 'hello', version: '1.4.0', by: 'p1' })])
 })

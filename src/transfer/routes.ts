@@ -9,9 +9,12 @@ import type { StoredPackage } from './store.ts'
 /** The calls of the noun `package`, answered from the packages of this node. */
 export function transferRoutes(packages: PackageStore): Route[] {
   return [
-    implement(transferContract.upload, async ({ upload, signal }) => {
+    implement(transferContract.upload, async ({ upload, signal, caller }) => {
       const { signature, archive } = await receiveUpload(upload)
-      const { digest, record, added, signers, warnings } = await packages.add(archive, signature, { signal })
+      const { digest, record, added, signers, warnings } = await packages.add(archive, signature, {
+        signal,
+        by: caller.door === 'local' ? 'local' : caller.id,
+      })
       const { name, version, bytes: size } = record
       const keys = signers.map((signer) => ({ key: signer.keyId, name: signer.name }))
       return { digest, name, version, size, added, signers: keys, warnings: [...warnings] }

@@ -17,6 +17,8 @@ export interface TrustQuestion {
   readonly name: string
   readonly version: string
   readonly digest: string
+  /** Node id of who brings it; `local` for a person on this machine. */
+  readonly by?: string | undefined
 }
 
 /** What the trust check is asked about a package. */

@@ -16,14 +16,17 @@ export interface GuideBlock {
   readonly output: readonly string[]
 }
 
-/** The ```sh blocks of a page in order, each with the ```text block that comes right after it. */
+/**
+ * The ```sh blocks of a page in order, each with the ```text block that comes right after it. What a reader does by hand
+ * in between stands in a comment, from a line `<!-- sh` to a line `-->`, and is a block as well.
+ */
 export function blocksOf(page: string): GuideBlock[] {
   const blocks: { commands: GuideCommand[]; output: string[] }[] = []
   const lines = page.split('\n')
   for (let index = 0; index < lines.length; index++) {
-    const fence = /^```(sh|text)$/.exec(lines[index] as string)
+    const fence = /^(?:```|<!-- )(sh|text)$/.exec(lines[index] as string)
     if (fence === null) continue
-    const end = lines.indexOf('```', index + 1)
+    const end = lines.indexOf(fence[0].startsWith('<') ? '-->' : '```', index + 1)
     if (end === -1) throw new Error(`the block of line ${index + 1} has no end`)
     const body = lines.slice(index + 1, end)
     if (fence[1] === 'sh') blocks.push({ commands: commandsOf(body, index + 2), output: [] })

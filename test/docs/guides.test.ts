@@ -59,8 +59,10 @@ test('every `warren …` in the pages names a command and options that there are
 })
 
 test('a page is read as commands with exits, here-documents and output', () => {
-  const page = "```sh\na --b  # exits 3\ncat > f <<'EOF'\nx\nEOF\nc  # until Ctrl-C\n```\n\n```text\nnode 12\n```\n"
-  const [block] = blocksOf(page)
+  const page =
+    "```sh\na --b  # exits 3\ncat > f <<'EOF'\nx\nEOF\nc  # until Ctrl-C\n```\n\n```text\nnode 12\n```\n<!-- sh\nby hand\n-->\n"
+  const [block, hidden] = blocksOf(page)
+  expect(hidden?.commands.map(({ text }) => text)).toEqual(['by hand'])
   expect(block?.commands).toEqual([
     { text: 'a --b  # exits 3', line: 2, exits: 3, untilInterrupted: false },
     { text: "cat > f <<'EOF'\nx\nEOF", line: 3, exits: 0, untilInterrupted: false },
@@ -105,7 +107,9 @@ async function runGuide(blocks: readonly GuideBlock[]): Promise<Map<GuideCommand
 
 /** A folder whose daemons still run is left for a person to look at. */
 async function cleanUp(at: { folder: string; env: Record<string, string> }): Promise<void> {
-  const said = await runShell('warren lab down; warren daemon stop --apps', at)
+  const homes = readdirSync(at.folder).filter((name) => existsSync(join(at.folder, name, 'config.yaml')))
+  const stops = homes.map((name) => `warren --home ${join(at.folder, name)} daemon stop --apps`)
+  const said = await runShell(['warren lab down', ...stops].join('\n'), at)
   const errors = said.match(/^error.*|.*Cannot find module.*/gm) ?? []
   const unknown = errors.filter((line) => !/lab_not_found|daemon_not_running/.test(line))
   if (unknown.length > 0) throw new Error(`${at.folder} could not be cleaned: ${said}`)

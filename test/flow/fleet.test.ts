@@ -96,6 +96,8 @@ test('every node of a new lab sees every other, and the first one answers a user
       relayed: index === 0 ? null : false,
       latency_ms: index === 0 ? null : expect.toSatisfy((value) => value === null || typeof value === 'number'),
       seen: expect.any(String),
+      waiting: false,
+      expires: null,
     })),
   )
   const status = (await warren.must('status', '--json')).json<Record<string, unknown>>()

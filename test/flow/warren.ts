@@ -52,25 +52,7 @@ export async function createWarren(): Promise<Warren> {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-  const run = async (...words: string[]): Promise<Result> => {
-    const child = spawnProgram(...words)
-    const [out, err, code] = await Promise.all([
-      text(child.stdout),
-      text(child.stderr),
-      new Promise<number>((resolve) => child.once('close', (ended) => resolve(ended ?? -1))),
-    ])
-    return {
-      code,
-      out,
-      err,
-      json: <T>() => JSON.parse(out) as T,
-      lines: <T>() =>
-        out
-          .split('\n')
-          .filter((line) => line !== '')
-          .map((line) => JSON.parse(line) as T),
-    }
-  }
+  const run = (...words: string[]): Promise<Result> => resultOf(spawnProgram(...words))
   return {
     folder,
     env,
@@ -87,6 +69,26 @@ export async function createWarren(): Promise<Warren> {
       if (down.code !== 0 && !down.err.includes('lab_not_found')) throw new Error(down.err)
       await rm(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** What a command printed, once it has ended. */
+export async function resultOf(child: Command): Promise<Result> {
+  const [out, err, code] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise<number>((resolve) => child.once('close', (ended) => resolve(ended ?? -1))),
+  ])
+  return {
+    code,
+    out,
+    err,
+    json: <T>() => JSON.parse(out) as T,
+    lines: <T>() =>
+      out
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as T),
   }
 }
 

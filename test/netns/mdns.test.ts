@@ -1,60 +1,15 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { peerIdOf, signerFromSeed } from '../../src/identity/index.ts'
+import { makeLan, whyNoNamespaces } from './lan.ts'
 
 const NODE_PROGRAM = fileURLToPath(new URL('../../src/net/fixtures/node-process.ts', import.meta.url))
 
-/** Why namespaces cannot be made here; undefined where they can. */
-function missing(): string | undefined {
-  if (process.getuid?.() !== 0) return 'network namespaces need root'
-  const name = `wn${process.pid}probe`
-  try {
-    execFileSync('ip', ['netns', 'add', name], { stdio: 'pipe' })
-    execFileSync('ip', ['netns', 'del', name], { stdio: 'pipe' })
-    return undefined
-  } catch (error) {
-    return `network namespaces cannot be made here: ${(error as Error).message.split('\n')[0]}`
-  }
-}
-
-const reason = missing()
+const reason = whyNoNamespaces()
 if (reason !== undefined) process.stderr.write(`skipped: mDNS between namespaces (${reason})\n`)
-
-function ip(...words: string[]): void {
-  execFileSync('ip', words, { stdio: 'pipe' })
-}
-
-/** Hosts on one bridge, the bridge in a namespace of its own; `undo` takes all away. */
-function makeLan(hosts: readonly string[], options: { multicast: (host: string) => boolean }): () => void {
-  const bridge = `wn${process.pid}br`
-  const made: string[] = []
-  const undo = (): void => {
-    for (const name of made) execFileSync('ip', ['netns', 'del', name], { stdio: 'pipe' })
-  }
-  try {
-    for (const name of [bridge, ...hosts]) {
-      ip('netns', 'add', name)
-      made.push(name)
-      ip('-n', name, 'link', 'set', 'lo', 'up')
-    }
-    ip('-n', bridge, 'link', 'add', 'br0', 'type', 'bridge')
-    ip('-n', bridge, 'link', 'set', 'br0', 'up')
-    for (const [index, host] of hosts.entries()) {
-      ip('-n', bridge, 'link', 'add', `p${index}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', host)
-      ip('-n', bridge, 'link', 'set', `p${index}`, 'master', 'br0', 'up')
-      ip('-n', host, 'addr', 'add', `10.77.0.${index + 1}/24`, 'dev', 'eth0')
-      ip('-n', host, 'link', 'set', 'eth0', 'up')
-      if (options.multicast(host)) ip('-n', host, 'route', 'add', '224.0.0.0/4', 'dev', 'eth0')
-    }
-    return undo
-  } catch (error) {
-    undo()
-    throw error
-  }
-}
 
 interface LanNode {
   readonly child: ChildProcess

@@ -36,8 +36,11 @@ export async function nodesOf(
   fallback: 'self' | 'all',
 ): Promise<string[]> {
   const { signal } = context
+  const toSelf = on.length === 0 && !all && fallback === 'self'
+  // A right on this app alone does not open that node's list of nodes.
+  if (toSelf && context.node !== undefined) return [context.node]
   const client = await context.connect()
-  if (on.length === 0 && !all && fallback === 'self') {
+  if (toSelf) {
     const nodes = await client.call(memberContract.list, {}, { signal })
     return nodes.filter(({ state }) => state === 'self').map(({ name }) => name)
   }

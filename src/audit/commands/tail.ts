@@ -7,6 +7,7 @@ import { fileOption, offlineFile, offlineNames } from './offline-log.ts'
 /** Entries that are shown where nothing else is asked for, and with --follow. */
 const DEFAULT_TAIL = 50
 const FOLLOW_TAIL = 10
+const PEER_ID = /12D3KooW[1-9A-HJ-NP-Za-km-z]{44}/g
 
 interface Selection {
   readonly follow: boolean
@@ -83,12 +84,16 @@ function describe(row: AuditRow, { style }: CommandContext): string {
   const who = shorten(printable(by_name ?? '-'))
   const times = count === undefined ? '' : style.yellow(` ×${count}`)
   const why = reason === undefined ? '' : style.dim(`  ${printable(reason)}`)
-  return `${style.dim(`${time.slice(0, 10)} ${time.slice(11, 19)}`)}  ${colour(printable(outcome).padEnd(7))}  ${printable(what).padEnd(11)}  ${style.cyan(who.padEnd(16))}  ${printable(subject)}${times}${why}`
+  return `${style.dim(`${time.slice(0, 10)} ${time.slice(11, 19)}`)}  ${colour(printable(outcome).padEnd(7))}  ${printable(what).padEnd(11)}  ${style.cyan(who.padEnd(16))}  ${shortenIds(printable(subject))}${times}${shortenIds(why)}`
 }
 
 /** An id without a name tells enough by its end: all begin alike. */
 function shorten(name: string): string {
   return name.length > 40 ? `…${name.slice(-8)}` : name
+}
+
+function shortenIds(text: string): string {
+  return text.replaceAll(PEER_ID, (id) => `…${id.slice(-8)}`)
 }
 
 function parseSince(value: string): number {

@@ -24,6 +24,14 @@ const MAX_LOG_BYTES = 10_000_000
  */
 const MEMORY_FLAGS = ['--max-semi-space-size=2']
 
+/** Secrets of one command. A daemon has no use for them, and apps of the same user can read its environment. */
+const SECRETS = ['WARREN_INVITE', 'WARREN_TOKEN', 'WARREN_NEW_PASSPHRASE', 'WARREN_NEW_PASSPHRASE_FILE']
+
+/** The environment of a daemon that is started by a command with this one. */
+export function daemonEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !SECRETS.includes(name)))
+}
+
 /** The pid of the daemon that answers in the home; undefined where none does. */
 export async function runningPid(context: CommandContext): Promise<number | undefined> {
   try {
@@ -51,7 +59,7 @@ export async function startInBackground(context: CommandContext): Promise<number
     const child = spawn(interpreter, [...MEMORY_FLAGS, ...flags, '--home', context.home, ...config, 'daemon', 'run'], {
       cwd: '/',
       detached: true,
-      env: { ...context.env, [READY_DESCRIPTOR]: '3' },
+      env: { ...daemonEnvironment(context.env), [READY_DESCRIPTOR]: '3' },
       stdio: ['ignore', log.fd, log.fd, 'pipe'],
     })
     child.unref()

@@ -53,7 +53,6 @@ export const keygenCommand = defineCommand({
       await unlink(keyFile)
       throw error
     }
-    context.say(`Accept packages signed with it, in the whole network: warren key trust ${publicFile}    (on an admin)`)
     return {
       json: {
         name,
@@ -62,7 +61,12 @@ export const keygenCommand = defineCommand({
         public_file: publicFile,
         protected: passphrase !== undefined,
       },
-      human: `${keyFile}\n${publicFile}  ${name} (ed25519 ${fingerprintOf(signer.keyId)})`,
+      human: [
+        keyFile,
+        `${publicFile}  ${name} (ed25519 ${fingerprintOf(signer.keyId)})`,
+        '',
+        `Next, on an admin: warren key trust ${publicFile}`,
+      ].join('\n'),
     }
   },
 })

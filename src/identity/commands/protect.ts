@@ -21,7 +21,7 @@ export const protectCommand = defineCommand({
   ],
   run: async ({ args, context }) => {
     const path = await keyFileOf(args.key, context)
-    if (basename(path) === KEY_FILES.node) {
+    if (args.key === 'node' || basename(path) === KEY_FILES.node) {
       throw baseErrors.usage('a node key cannot be protected: a node starts without anybody there', {
         hint: 'Protect what signs: warren key protect authority, warren key protect signing',
       })
@@ -31,7 +31,9 @@ export const protectCommand = defineCommand({
     const now = isProtected ? await findPassphrase(path, source) : undefined
     const next = await chooseNewPassphrase(path, source, { isChange: isProtected })
     await protectKeyFile(path, { now, next })
-    const human = isProtected ? `${path} has another passphrase` : `${path} is protected by a passphrase`
+    const done = isProtected ? `${path} has another passphrase` : `${path} is protected by a passphrase`
+    const opened = 'A running daemon has it open until it ends; after its next start: warren key unlock'
+    const human = args.key === 'authority' ? `${done}\n${opened}` : done
     return { json: { file: path, protected: true }, human }
   },
 })

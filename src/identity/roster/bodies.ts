@@ -3,7 +3,7 @@ import { ROLES } from '../../api/contract.ts'
 import { KEY_BYTES } from '../ed25519.ts'
 import { publicKeyOfPeer } from '../peer-id.ts'
 import { isKeyName } from '../public-key-file.ts'
-import { MAX_ADMINS } from './constants.ts'
+import { MAX_ADMINS, MAX_TIME_MS } from './constants.ts'
 
 /** Labels of a node: more than this belongs in a config. */
 const MAX_LABELS = 32
@@ -20,7 +20,7 @@ export const MAX_LIVE_HASHES = 200
 /** Logs in one part of a checkpoint: 64 of them fit a statement, or fewer beside live hashes. */
 export const MAX_FRONTIER = 64
 /** Parts of a checkpoint: what 100 of them name is all that a roster may hold, and the rest name the logs. */
-export const MAX_CHECKPOINT_PARTS = 128
+const MAX_CHECKPOINT_PARTS = 128
 /** Nodes that may join by one invite. */
 const MAX_INVITE_USES = 1000
 const NODE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
@@ -36,6 +36,7 @@ const labelKey = z.string().regex(LABEL_KEY, 'must be lower-case letters, digits
 const labelValue = z.string().regex(LABEL_VALUE, 'must be letters, digits and . _ : / @ + -, at most 63')
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 const whole = z.int().nonnegative()
+const time = whole.max(MAX_TIME_MS)
 const peerId = z.string().refine((text) => publicKeyOfPeer(text) !== undefined, 'must be the peer ID of an Ed25519 key')
 const publicKey = z.string().transform((text, context) => {
   const bytes = Buffer.from(text, 'base64')
@@ -52,7 +53,7 @@ const grant = z.object({
   role: z.enum(['viewer', 'operator']),
   apps: patterns.nullable(),
   services: patterns.nullable(),
-  expires: whole.nullable(),
+  expires: time.nullable(),
 })
 const adminsOf = z
   .array(z.object({ id: peerId, authority: publicKey }))
@@ -66,7 +67,7 @@ export const genesisBody = z.object({
   root: publicKey,
   admins: adminsOf,
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
-  time: whole,
+  time,
 })
 
 /** The bodies that this release applies. Unknown fields are allowed and ignored: the payload bytes keep them. */
@@ -77,7 +78,7 @@ export const BODIES = {
     name: nodeName,
     role: z.enum(ROLES),
     labels,
-    expires: whole.nullable(),
+    expires: time.nullable(),
     revision: whole.min(1),
     /** `token`: an identity for a job that deploys; it runs nothing and is nobody's target. */
     kind: z.enum(['node', 'token']).default('node'),
@@ -94,7 +95,7 @@ export const BODIES = {
     name: nodeName.nullable(),
     role: z.enum(ROLES),
     labels,
-    expires: whole,
+    expires: time,
     uses: whole.min(1).max(MAX_INVITE_USES),
   }),
   /** Ends an invite, by its key id, for good. */
@@ -106,7 +107,7 @@ export const BODIES = {
     key: publicKey,
     name: z.string().refine(isKeyName),
     revision: whole.min(1),
-    expires: whole.nullable().default(null),
+    expires: time.nullable().default(null),
   }),
   /** Revokes a signing key, by its id, for good; packages with these digests are accepted all the same. */
   'key-revoke': z.object({ key: hash, keep: z.array(hash).max(MAX_KEPT_DIGESTS).default([]) }),

@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { toHex } from '../../base/bytes.ts'
 import { keyIdOf } from '../ed25519.ts'
+import { identityErrors } from '../errors.ts'
 import type { AdminSet } from './admin-sets.ts'
 import { type BodyInput, MAX_FRONTIER, MAX_LIVE_HASHES } from './bodies.ts'
+import { type Checkpoint, prune } from './checkpoint.ts'
 import { ROOT_AUTHOR } from './constants.ts'
-import type { Evaluation } from './evaluate.ts'
+import { type Evaluation, evaluate, timesOf } from './evaluate.ts'
+import type { Genesis } from './genesis.ts'
 import type { Place, StatementSet, Verified } from './statement-set.ts'
 
 /** Live hashes that a part has room for in place of one log of the frontier. */
@@ -13,6 +17,7 @@ const FRONTIER_COST = Math.ceil(MAX_LIVE_HASHES / MAX_FRONTIER)
 type Covered = BodyInput<'checkpoint'>['frontier'][0]
 
 interface Source {
+  readonly genesis: Genesis
   readonly statements: StatementSet
   readonly evaluation: Evaluation
   /** What invites expire by. */
@@ -21,10 +26,16 @@ interface Source {
 
 /**
  * The parts of a checkpoint that keeps all that still matters, so that the state stays what it is; but for invites that
- * are closed, expired or used up and that no node needs.
+ * are closed, expired or used up and that no node needs. Tried out before it is given, since what it drops is gone for
+ * good. Fails with `roster_incomplete`.
  */
 export function checkpointBodies(source: Source): BodyInput<'checkpoint'>[] {
   const { statements, evaluation } = source
+  if (statements.missingLive().length > 0) {
+    throw identityErrors.roster_incomplete('this node lacks statements that an earlier checkpoint names', {
+      hint: 'Let it connect to other nodes first, or make the checkpoint on another admin.',
+    })
+  }
   const kept = new Set<Verified>([...liveRemovals(evaluation), ...liveSubjects(source), ...liveEnds(evaluation)])
   for (const statement of evaluation.counted) {
     const type = statement.known?.type
@@ -35,11 +46,29 @@ export function checkpointBodies(source: Source): BodyInput<'checkpoint'>[] {
   const survives = (statement: Verified): boolean =>
     !isBelow(statement, frontier) || kept.has(statement) || exempt.has(statement.author)
   for (const statement of inviteFacts(source, survives)) kept.add(statement)
-  const live = [...statements.all()].filter((statement) => isBelow(statement, frontier) && survives(statement))
+  const covered = [...statements.all()].filter((statement) => isBelow(statement, frontier) && survives(statement))
+  const live = covered.map(({ hash }) => hash).sort()
+  checkKeepsState(source, { frontier, live: new Set(live) })
   return toParts(
     [...frontier].map(([author, place]) => ({ author, ...place })),
-    live.map(({ hash }) => hash).sort(),
+    live,
   )
+}
+
+/** What a checkpoint must never change. */
+const KEPT = ['nodes', 'removed', 'keys', 'revokedKeys', 'policies', 'networkKey', 'admins', 'adminVersion'] as const
+
+function checkKeepsState(
+  { genesis, statements, evaluation }: Source,
+  draft: Pick<Checkpoint, 'frontier' | 'live'>,
+): void {
+  const seq = evaluation.heads.find(({ author }) => author === ROOT_AUTHOR)?.seq ?? 0
+  const after = evaluate(genesis, prune(genesis, statements, { ...draft, hash: '', seq })).state
+  const changed = KEPT.filter((what) => !isDeepStrictEqual(after[what], evaluation.state[what]))
+  if (changed.length === 0) return
+  throw identityErrors.roster_incomplete(`a checkpoint would change ${changed.join(', ')} of the roster`, {
+    hint: 'Settle what the alarms name first: warren trust status',
+  })
 }
 
 function toParts(frontier: readonly Covered[], live: readonly string[]): BodyInput<'checkpoint'>[] {
@@ -102,6 +131,7 @@ function lastToCover(
   if (evaluation.frozen.has(author)) return head
   return statements
     .ofAuthor(author)
+    .filter((statement) => evaluation.belongs(statement))
     .reduce<Place | undefined>((last, statement) => (statement.seq > (last?.seq ?? 0) ? statement : last), head)
 }
 
@@ -133,7 +163,7 @@ function liveSubjects({ evaluation, nowMs }: Source): Verified[] {
 }
 
 /**
- * That an invite was closed, and by whom it was used; but for invites that go away, of which nobody asks. One whose
+ * What else was said of an invite that stays: that it was closed, and by whom it was used; but for invites that go away, of which nobody asks. One whose
  * statement is not here yet may come.
  */
 function inviteFacts({ statements, evaluation }: Source, survives: (statement: Verified) => boolean): Verified[] {
@@ -148,6 +178,8 @@ function inviteFacts({ statements, evaluation }: Source, survives: (statement: V
   const isGone = (invite: string): boolean => here.has(invite) && !surviving.has(invite)
   const uses = new Set<string>()
   return evaluation.counted.filter(({ known }) => {
+    // Of two with one key the lower hash counts, open or not: the other alone would bring an ended invite back.
+    if (known?.type === 'invite') return surviving.has(keyIdOf(known.body.key))
     if (known?.type === 'invite-close') return !isGone(known.body.invite)
     if (known?.type !== 'node' || known.body.invite === null || isGone(known.body.invite)) return false
     const use = `${known.body.invite} ${known.body.id}`
@@ -158,10 +190,11 @@ function inviteFacts({ statements, evaluation }: Source, survives: (statement: V
 }
 
 /** The newest time that anyone signed, and the last word of each log: its time must not go back. */
-function liveEnds({ counted, accepted, heads }: Evaluation): Verified[] {
+function liveEnds({ counted, heads, state, current }: Evaluation): Verified[] {
   const hashes = new Set(heads.map(({ hash }) => hash))
-  const ends = [...accepted].filter(({ hash }) => hashes.has(hash))
-  const newest = counted.reduce<Verified | undefined>(
+  const times = timesOf(counted, { current, admins: state.admins })
+  const ends = times.filter(({ hash }) => hashes.has(hash))
+  const newest = times.reduce<Verified | undefined>(
     (latest, statement) => (latest === undefined || statement.timeMs >= latest.timeMs ? statement : latest),
     undefined,
   )

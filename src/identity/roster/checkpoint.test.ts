@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ManualClock } from '../../base/clock.ts'
-import { type Envelope, encodeEnvelope } from '../envelope.ts'
+import { type Envelope, encodeEnvelope, sealEnvelope } from '../envelope.ts'
 import { draftCheckpoint, sealRoot } from '../root-changes.ts'
 import { MAX_FRONTIER, MAX_LIVE_HASHES } from './bodies.ts'
 import { MAX_STATEMENT_BYTES, MAX_STATEMENTS } from './constants.ts'
@@ -25,6 +25,7 @@ import {
 import { StatementIntake } from './intake.ts'
 import { RosterLog } from './log-file.ts'
 import { Roster } from './roster.ts'
+import { HEAD_PAYLOAD_TYPE } from './signed-head.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -44,6 +45,7 @@ async function rosterOf(revisions: number) {
   )
   const roster = await Roster.create({ ...options(), genesis })
   await roster.merge(made.map(({ envelope }) => envelope))
+  await roster.confirmOwnLog()
   return { genesis, forge, roster, made, envelopes: made.map(({ envelope }) => envelope) }
 }
 
@@ -140,6 +142,15 @@ test('a fork under a checkpoint is settled, and cannot be made afterwards', asyn
   expect(await roster.merge([late.envelope, onTop.envelope])).toMatchObject({ added: [], rejected: [] })
   const otherRoot = forge.write(root, 'admins', adminsBody([bob], { version: 2, previous: genesis.networkId }))
   expect(await roster.merge([otherRoot.envelope])).toMatchObject({ added: [], rejected: [] })
+  const ahead = { network: roster.networkId, author: alice.id, time: START_MS + 1, digest: roster.digest() }
+  const heads = [
+    { author: 'root', seq: otherRoot.seq, hash: otherRoot.hash },
+    { author: alice.id, seq: late.seq, hash: late.hash },
+  ]
+  const payload = Buffer.from(JSON.stringify({ ...ahead, heads }))
+  await roster.signedHeads.take([sealEnvelope({ payloadType: HEAD_PAYLOAD_TYPE, payload, signers: [alice.authority] })])
+  expect(roster.signedHeads.list()).toHaveLength(1)
+  expect(roster.signedHeads.missing()).toEqual([])
   expect(roster.state.alarms).toEqual([])
 })
 
@@ -165,6 +176,7 @@ test('a node that got a checkpoint and not what it names says so, and asks for a
   await other.merge([checkpoint!])
   expect(other.signedHeads.missing()).toHaveLength(1)
   expect(other.heads()).toMatchObject([{ author: 'root' }])
+  expect(() => draftCheckpoint(other)).toThrow(expect.objectContaining({ code: 'roster_incomplete' }))
   expect(roster.entriesAfter(other.heads())).toEqual(rest)
   await other.merge(rest)
   expect(other.signedHeads.missing()).toEqual([])
@@ -210,7 +222,7 @@ test('a full part fits a statement, of hashes or of logs', () => {
       { type: 'checkpoint', body: { ...fixed, frontier, live: [] } },
       { type: 'checkpoint', body: { ...fixed, frontier: [], live } },
     ],
-    { network: hash, author: 'root', head: place, timeMs: START_MS },
+    { network: hash, author: 'root', key: hash, head: place, timeMs: START_MS },
   )
   expect(logs?.length).toBeLessThan(MAX_STATEMENT_BYTES)
   expect(hashes?.length).toBeLessThan(MAX_STATEMENT_BYTES)

@@ -14,5 +14,9 @@ export const MAX_VOID_STATEMENTS = 1024
 export const MAX_WAITING_STATEMENTS = 256
 /** Author of statements that are signed with the root key. */
 export const ROOT_AUTHOR = 'root'
+/** Whose those void statements are that no admin signed; together they have as much room as one admin. */
+export const STRANGERS = 'strangers'
 /** Most admins at a time. */
 export const MAX_ADMINS = 64
+/** The last millisecond that a date can show, and a time that a roster may name: later ones would fail whoever shows them. */
+export const MAX_TIME_MS = 8.64e15

@@ -11,14 +11,14 @@ export type StatementDraft = { [T in StatementType]: { readonly type: T; readonl
 /** The payloads of the next entries of a log. Fails with `statement_invalid` or `statement_too_large`. */
 export function draftPayloads(
   drafts: readonly StatementDraft[],
-  { network, author, head, timeMs }: { network: string; author: string; head: Place; timeMs: number },
+  { network, author, key, head, timeMs }: { network: string; author: string; key: string; head: Place; timeMs: number },
 ): Buffer[] {
   let { seq, hash: prev } = head
   return drafts.map(({ type, body }) => {
     const faults = faultsOfBody(type, body)
     if (faults !== '') throw identityErrors.statement_invalid(`a "${type}" statement is not valid: ${faults}`)
     seq += 1
-    const payload = Buffer.from(JSON.stringify({ network, author, seq, prev, time: timeMs, type, body }))
+    const payload = Buffer.from(JSON.stringify({ network, author, key, seq, prev, time: timeMs, type, body }))
     if (payload.length > MAX_STATEMENT_BYTES) {
       throw identityErrors.statement_too_large(
         `a "${type}" statement of ${payload.length} bytes is longer than ${MAX_STATEMENT_BYTES}`,

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { type AdminSet, buildAdminSets } from './admin-sets.ts'
 import { isKnownType } from './bodies.ts'
-import { LARGE_ROSTER_STATEMENTS, ROOT_AUTHOR } from './constants.ts'
+import { LARGE_ROSTER_STATEMENTS, ROOT_AUTHOR, STRANGERS } from './constants.ts'
 import type { Genesis } from './genesis.ts'
-import { readLog } from './log-line.ts'
+import { type LogLine, readLog } from './log-line.ts'
 import { type Cuts, evaluateRemovals } from './removals.ts'
 import type { Alarm, RosterState } from './state.ts'
 import type { StatementSet, Verified } from './statement-set.ts'
@@ -23,13 +23,15 @@ export interface Evaluation {
   readonly heads: readonly Head[]
   /** Authors with a fork that no cut-off settles. */
   readonly frozen: ReadonlySet<string>
-  /** By author: how many of its statements are beyond a fork or cut-off. */
+  /** By author: how many of its statements are beyond a fork or cut-off. Of `STRANGERS`: by keys that only void admin sets name. */
   readonly voidCounts: ReadonlyMap<string, number>
   readonly digest: string
   /** The admin set that holds. */
   readonly current: AdminSet
   /** Which removals hold, and what they make void. */
   readonly cuts: Cuts
+  /** True where it is signed by the key that its author's log is of. */
+  belongs(statement: Verified): boolean
   readonly accepted: ReadonlySet<Verified>
   /** What the state is made of. */
   readonly counted: readonly Verified[]
@@ -40,22 +42,23 @@ export interface Evaluation {
 export function evaluate(genesis: Genesis, statements: StatementSet): Evaluation {
   const sets = buildAdminSets(genesis, statements)
   const cuts = evaluateRemovals(statements, sets)
+  const { current, belongs, logOf, rivals } = followSets({ sets, cuts, genesis, statements })
   const alarms: Alarm[] = []
   const heads: Head[] = []
   const frozen = new Set<string>()
   const voidCounts = new Map<string, number>()
   const accepted = new Set<Verified>()
   for (const author of statements.authors()) {
-    const log = readLog(author, { networkId: genesis.networkId, statements, isCut: cuts.isCut })
+    const log = logOf(author)
     for (const statement of log.accepted) accepted.add(statement)
     if (log.head !== undefined) heads.push({ author, ...log.head })
-    voidCounts.set(author, statements.ofAuthor(author).length - log.accepted.length)
+    countVoid(statements.ofAuthor(author), { accepted, cuts, voidCounts })
     if (log.forkedAt !== undefined) {
       frozen.add(author)
       alarms.push(forkedLog(author, log.forkedAt))
     }
   }
-  const current = currentSet({ sets, genesis, statements, accepted, alarms })
+  if (rivals > 1) alarms.push(forkedSets(rivals, current))
   const counted = selectCounted(accepted, current)
   const removed = removedIds(statements, cuts)
   const out = new Set([...removed, ...cuts.removals.map(({ target }) => target)])
@@ -66,7 +69,7 @@ export function evaluate(genesis: Genesis, statements: StatementSet): Evaluation
   const isLarge = statements.size >= LARGE_ROSTER_STATEMENTS
   if (isLarge) alarms.push(largeRoster())
   const newest = newestOf(counted)
-  const invites = invitesOf(counted)
+  const invites = invitesOf(counted, admins)
   const state: RosterState = {
     networkId: genesis.networkId,
     nodes: nodesOf(newest.nodes, { admins, removed, invites, alarms }),
@@ -78,11 +81,41 @@ export function evaluate(genesis: Genesis, statements: StatementSet): Evaluation
     policies: policiesOf(newest.policies),
     networkKey: networkKeyOf(newest.networkKey),
     root: rootNow(genesis, { statements, heads }),
-    newestTimeMs: counted.reduce((latest, { timeMs }) => Math.max(latest, timeMs), genesis.timeMs),
+    newestTimeMs: timesOf(counted, { current, admins }).reduce(
+      (latest, { timeMs }) => Math.max(latest, timeMs),
+      genesis.timeMs,
+    ),
     alarms,
   }
   const digest = digestOf({ genesis, current, counted, heads, frozen, removed, cuts, statements, isLarge })
-  return { state, sets, heads, frozen, voidCounts, digest, current, cuts, accepted, counted, newest }
+  return { state, sets, heads, frozen, voidCounts, digest, current, cuts, belongs, accepted, counted, newest }
+}
+
+/**
+ * Those whose times tell how late it is. Not of who has left the admin set, since it may have signed a time far ahead on
+ * purpose, nor admin sets that did not come to hold, which a checkpoint does away with.
+ */
+export function timesOf(
+  counted: readonly Verified[],
+  { current, admins }: { current: AdminSet; admins: ReadonlyMap<string, unknown> },
+): readonly Verified[] {
+  const line = new Set<string>()
+  for (let set: AdminSet | undefined = current; set !== undefined; set = set.parent) line.add(set.hash)
+  return counted.filter(
+    ({ author, type, hash }) =>
+      (author === ROOT_AUTHOR || admins.has(author)) && (type !== 'admins' || line.has(hash)),
+  )
+}
+
+function countVoid(
+  all: readonly Verified[],
+  { accepted, cuts, voidCounts }: { accepted: ReadonlySet<Verified>; cuts: Cuts; voidCounts: Map<string, number> },
+): void {
+  for (const statement of all) {
+    if (accepted.has(statement)) continue
+    const whose = cuts.isByAdmin(statement) ? statement.author : STRANGERS
+    voidCounts.set(whose, (voidCounts.get(whose) ?? 0) + 1)
+  }
 }
 
 /** The key that signs the next statement of the root. */
@@ -96,40 +129,53 @@ function rootNow(
 
 /**
  * Follows the versions of the admin set while there is one next. The root's proposal goes before all others, then what
- * a checkpoint settled.
+ * a checkpoint settled. A log is of one key: that of the line which holds, where it names the author. Any admin of the
+ * past can name other keys for those who came after it, and what such a key signs must not fork their logs.
  */
-function currentSet({
+function followSets({
   sets,
+  cuts,
   genesis,
   statements,
-  accepted,
-  alarms,
 }: {
   sets: ReadonlyMap<string, AdminSet>
+  cuts: Cuts
   genesis: Genesis
   statements: StatementSet
-  accepted: ReadonlySet<Verified>
-  alarms: Alarm[]
-}): AdminSet {
+}) {
+  const keys = new Map<string, string>()
+  const logs = new Map<string, LogLine>()
+  const belongs = (statement: Verified): boolean => {
+    const key = keys.get(statement.author)
+    return key === undefined ? cuts.isByAdmin(statement) : statement.signedBy === key
+  }
+  const isCut = (statement: Verified): boolean => cuts.isCut(statement) || !belongs(statement)
+  const logOf = (author: string): LogLine => {
+    const log = logs.get(author) ?? readLog(author, { networkId: genesis.networkId, statements, isCut })
+    logs.set(author, log)
+    return log
+  }
+  const isAccepted = (statement: Verified): boolean => logOf(statement.author).accepted.includes(statement)
   const next = Map.groupBy(sets.values(), (set) => set.parent?.hash)
   let current = sets.get(genesis.networkId) as AdminSet
   for (;;) {
-    const proposals = (next.get(current.hash) ?? []).filter(({ statement }) => statement && accepted.has(statement))
+    // Who proposes the next one is in this one, so that its key is known before its log is read.
+    for (const { id, keyId } of current.admins.values()) keys.set(id, keyId)
+    const proposals = (next.get(current.hash) ?? []).filter(({ statement }) => statement && isAccepted(statement))
     const byRoot = proposals.filter(({ statement }) => statement?.author === ROOT_AUTHOR)
     const settled = proposals.filter(({ statement }) => statement && statements.isCovered(statement))
     const [only, ...others] = [byRoot, settled, proposals].find(({ length }) => length > 0) ?? []
-    if (only === undefined) return current
-    if (others.length > 0) {
-      const version = current.version + 1
-      alarms.push({
-        code: 'admins_fork',
-        subject: String(version),
-        message: `there are ${others.length + 1} different versions ${version} of the admin set: it stays at version ${current.version}`,
-      })
-      return current
+    if (only === undefined || others.length > 0) {
+      return { current, belongs, logOf, rivals: only === undefined ? 0 : others.length + 1 }
     }
     current = only
   }
+}
+
+function forkedSets(count: number, { version }: AdminSet): Alarm {
+  const next = version + 1
+  const message = `there are ${count} different versions ${next} of the admin set: it stays at version ${version}`
+  return { code: 'admins_fork', subject: String(next), message }
 }
 
 /** The accepted statements whose author was admin in a version that holds, in the order of author and place. */

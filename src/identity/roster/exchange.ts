@@ -21,7 +21,9 @@ export function missingHeads(
   )
   const known = new Set([...evaluation.sets.values()].flatMap(({ admins }) => [...admins.keys()]))
   for (const head of heads) {
-    const isHere = head.seq === 0 || statements.get(head.hash) !== undefined || statements.isCovered(head)
+    const isSettled =
+      statements.isCovered(head) || (head.author === ROOT_AUTHOR && head.seq <= (statements.base?.seq ?? 0))
+    const isHere = head.seq === 0 || statements.get(head.hash) !== undefined || isSettled
     // Whoever is no admin any more has no log that goes on: what is beyond its cut-off does not count.
     const hasLeft = known.has(head.author) && !evaluation.state.admins.has(head.author)
     if (!isHere && !hasLeft) missing.set(head.hash, head)

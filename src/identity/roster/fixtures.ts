@@ -47,7 +47,7 @@ export function createForge(genesis: Genesis) {
     { after, overrides = {}, signer = by.authority }: { after?: Place; overrides?: object; signer?: Signer } = {},
   ): Place & { envelope: Envelope } => {
     const last = after ?? heads.get(by.id) ?? { seq: 0, hash: genesis.networkId }
-    const header = { network: genesis.networkId, author: by.id, seq: last.seq + 1, prev: last.hash }
+    const header = { network: genesis.networkId, author: by.id, key: signer.keyId, seq: last.seq + 1, prev: last.hash }
     const payload = Buffer.from(JSON.stringify({ ...header, time: START_MS + last.seq, type, body, ...overrides }))
     const envelope = sealEnvelope({ payloadType: ROSTER_PAYLOAD_TYPE, payload, signers: [signer] })
     const place = { seq: last.seq + 1, hash: hashOfPayload(payload) }

@@ -1,8 +1,8 @@
 import { keyIdOf } from '../ed25519.ts'
 import { type Envelope, signersOf } from '../envelope.ts'
-import { type AdminSet, authorKeys, buildAdminSets } from './admin-sets.ts'
+import { type AdminSet, authorKeys, buildAdminSets, growAdminSets } from './admin-sets.ts'
 import { newestCheckpoint, prune } from './checkpoint.ts'
-import { MAX_STATEMENTS, MAX_VOID_STATEMENTS, MAX_WAITING_STATEMENTS, ROOT_AUTHOR } from './constants.ts'
+import { MAX_STATEMENTS, MAX_VOID_STATEMENTS, MAX_WAITING_STATEMENTS, ROOT_AUTHOR, STRANGERS } from './constants.ts'
 import { type Evaluation, evaluate } from './evaluate.ts'
 import type { Genesis } from './genesis.ts'
 import {
@@ -57,7 +57,7 @@ export class StatementIntake {
   readonly #genesis: Genesis
   readonly #waiting = new WaitingRoom()
   #statements = new StatementSet()
-  #sets: ReadonlyMap<string, AdminSet> | undefined
+  #sets: Map<string, AdminSet> | undefined
 
   constructor(genesis: Genesis) {
     this.#genesis = genesis
@@ -120,7 +120,8 @@ export class StatementIntake {
     if (placed === undefined) return undefined
     if (!go.ownFile) this.#checkRoom(placed, go)
     this.#statements.add(placed)
-    if (placed.type === 'admins') this.#sets = undefined
+    const mayMatter = placed.author === ROOT_AUTHOR || placed.type === 'admins'
+    if (mayMatter && this.#sets && !growAdminSets(this.#sets, placed, this.#statements)) this.#sets = undefined
     return placed
   }
 
@@ -129,31 +130,32 @@ export class StatementIntake {
     if (!this.#followsItsPrevious(statement)) return this.#wait(statement, `entry ${statement.prev}`)
     const key = this.#statements.get(statement.prev)?.nextRoot ?? this.#genesis.root
     const next = statement.known?.type === 'admins' ? statement.known.body.root : key
-    const signers = signersOf(statement.envelope, [key, next]).map(keyIdOf)
-    if (!signers.includes(keyIdOf(key))) {
-      throw new Refusal('bad_signature', 'its signature is not that of the root key')
+    const needed = [...new Set([key, next].map(keyIdOf))]
+    if (statement.key !== keyIdOf(key) || signersOf(statement.envelope, [key, next]).length < needed.length) {
+      // Both or none: who passes it on could leave one away, and so decide which key comes next.
+      throw new Refusal('bad_signature', 'its signatures are not those of the root key, and of the next one')
     }
-    return Object.freeze({ ...statement, signedBy: keyIdOf(key), nextRoot: signers.length > 1 ? next : key })
+    return Object.freeze({ ...signedOnlyBy(statement, needed), signedBy: statement.key, nextRoot: next })
   }
 
   #placeOfAdmin(statement: Statement): Verified | undefined {
     const signedBy = isVerified(statement) ? statement.signedBy : this.#signerOf(statement)
     if (signedBy === undefined) return this.#wait(statement, `author ${statement.author}`)
-    const placed = isVerified(statement) ? statement : Object.freeze({ ...statement, signedBy })
+    const placed = isVerified(statement)
+      ? statement
+      : Object.freeze({ ...signedOnlyBy(statement, [signedBy]), signedBy })
     // The checkpoint vouches for its place, whether what it followed is still there or not.
     const isVouched = this.#statements.isCovered(placed)
     return isVouched || this.#followsItsPrevious(placed) ? placed : this.#wait(placed, `entry ${placed.prev}`)
   }
 
   /** The author's key that signed it; undefined while no admin set names such a key. Throws a Refusal. */
-  #signerOf({ author, envelope }: Statement): string | undefined {
+  #signerOf({ author, key, envelope }: Statement): string | undefined {
     this.#sets ??= buildAdminSets(this.#genesis, this.#statements)
-    const keys = authorKeys(author, this.#sets)
-    const named = envelope.signatures.flatMap(({ keyid }) => keys.get(keyid) ?? [])
-    if (named.length === 0) return undefined
-    const [key] = signersOf(envelope, named)
-    if (key === undefined) throw new Refusal('bad_signature', `its signature is not ${author}'s`)
-    return keyIdOf(key)
+    const named = authorKeys(author, this.#sets).get(key)
+    if (named === undefined) return undefined
+    if (signersOf(envelope, [named]).length > 0) return key
+    throw new Refusal('bad_signature', `its signature is not ${author}'s`)
   }
 
   /** False while the entry before is missing. Throws a Refusal. */
@@ -171,24 +173,42 @@ export class StatementIntake {
   }
 
   /** Limits what an admin, or a thief of its key, can make every node keep. Throws a Refusal. */
-  #checkRoom(statement: Statement, { tips, voidCounts, evaluation }: Go): void {
-    const { author, prev, hash } = statement
+  #checkRoom(statement: Verified, go: Go): void {
+    const { tips, voidCounts, evaluation } = go
+    const { author, signedBy, prev, hash } = statement
     // The root makes room, and undoes what a thief filled it with: it always has a place.
     if (this.#statements.size >= MAX_STATEMENTS && author !== ROOT_AUTHOR) {
       throw new Refusal('roster_full', `the roster holds ${MAX_STATEMENTS} statements, the most that nodes accept`)
     }
     if (this.#statements.isCovered(statement)) return
+    const isStranger = !this.#isByAdmin(statement, go)
     const tip = tips.get(author) ?? this.#genesis.networkId
-    const isNext = prev === tip && this.#statements.after(author, prev).length === 0
-    if (isNext && !evaluation.cuts.isCut(statement)) {
+    const others = this.#statements.after(author, prev).filter((other) => other.signedBy === signedBy)
+    if (!isStranger && prev === tip && others.length === 0 && !evaluation.cuts.isCut(statement)) {
       tips.set(author, hash)
       return
     }
-    const count = (voidCounts.get(author) ?? 0) + 1
+    const whose = isStranger ? STRANGERS : author
+    const count = (voidCounts.get(whose) ?? 0) + 1
     if (count > MAX_VOID_STATEMENTS) {
-      throw new Refusal('author_void', `${author} has ${MAX_VOID_STATEMENTS} statements that count for nothing already`)
+      throw new Refusal('author_void', `${whose} has ${MAX_VOID_STATEMENTS} statements that count for nothing already`)
     }
-    voidCounts.set(author, count)
+    voidCounts.set(whose, count)
+  }
+
+  /** False where only admin sets name its key that were cut off before this go, or that follow such a one. */
+  #isByAdmin(statement: Verified, { evaluation: { cuts } }: Go): boolean {
+    if (cuts.isByAdmin(statement)) return true
+    this.#sets ??= buildAdminSets(this.#genesis, this.#statements)
+    const stands = (set: AdminSet): boolean => {
+      for (let at: AdminSet | undefined = set; at !== undefined; at = at.parent) {
+        if (at.statement !== undefined && cuts.isCut(at.statement)) return false
+      }
+      return true
+    }
+    return [...this.#sets.values()].some(
+      (set) => set.admins.get(statement.author)?.keyId === statement.signedBy && stands(set),
+    )
   }
 
   /** Drops what a complete checkpoint does away with, and looks again at what waits: it may need nothing more. */
@@ -220,6 +240,13 @@ function roomBy({ heads, voidCounts }: Evaluation): Pick<Go, 'tips' | 'voidCount
 
 function endsCheckpoint({ author, known }: Verified): boolean {
   return author === ROOT_AUTHOR && known?.type === 'checkpoint' && known.body.part === known.body.parts
+}
+
+/** Without the signatures that nobody asked for: they would be kept and passed on by all. */
+function signedOnlyBy(statement: Statement, keyIds: readonly string[]): Statement {
+  const { envelope } = statement
+  const signatures = envelope.signatures.filter(({ keyid }) => keyIds.includes(keyid))
+  return { ...statement, envelope: { ...envelope, signatures } }
 }
 
 /** What waited for its entry was verified before. */

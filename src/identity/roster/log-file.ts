@@ -11,8 +11,8 @@ export const ROSTER_FILE = 'log'
 const NEWLINE = 0x0a
 /** Eight hex digits of CRC-32 and a space. */
 const CHECK_LENGTH = 9
-/** A full roster of the longest statements. */
-const MAX_LOG_BYTES = (MAX_STATEMENTS + 1) * (MAX_STATEMENT_ENVELOPE_BYTES + CHECK_LENGTH + 1)
+/** A full roster of the longest statements, and those of the root, which are beyond that limit. */
+const MAX_LOG_BYTES = (MAX_STATEMENTS + 4000) * (MAX_STATEMENT_ENVELOPE_BYTES + CHECK_LENGTH + 1)
 
 const HINT_RESTORE =
   'Copy the folder roster/ from another node of this network (it holds no secrets), or restore a backup.'
@@ -90,7 +90,10 @@ export class RosterLog {
       this.#checkOnlyWriter(await file.stat())
       try {
         if (this.#tornBytes > 0) await file.truncate(this.#length)
-        await file.write(data, 0, data.length, this.#length)
+        // A disk that fills up takes a part, and says no to the rest.
+        for (let at = 0; at < data.length; ) {
+          at += (await file.write(data, at, data.length - at, this.#length + at)).bytesWritten
+        }
         await file.datasync()
       } catch (error) {
         await file.truncate(this.#length).catch(() => undefined)

@@ -78,18 +78,42 @@ type Within = (statement: Statement, cutOff: Removal['cutOff']) => boolean
  * stands at a lower place counts. What a checkpoint covers is one line, of which only places are known.
  */
 function createWithin(statements: StatementSet): Within {
-  const lines = new Map<string, Set<string>>()
+  const isOnLine = createIsOnLine(statements)
   return (statement, { seq, hash }) => {
     if (statements.isCovered(statement)) return statement.seq <= seq
     if (statements.isCovered({ author: statement.author, seq })) return false
     const last = statements.get(hash)
     if (last?.author !== statement.author || last.seq !== seq) return statement.seq < seq
-    let line = lines.get(hash)
-    if (line === undefined) {
-      line = statements.lineOf(hash)
-      lines.set(hash, line)
+    return isOnLine(statement, last)
+  }
+}
+
+/** Whether an entry of a log is another one or stands before it: by the span of numbers of all that follows each. */
+function createIsOnLine(statements: StatementSet): (statement: Statement, last: Statement) => boolean {
+  const spans = new Map<string, { first: number; last: number }>()
+  const numbered = new Set<string>()
+  const number = (author: string): void => {
+    numbered.add(author)
+    let count = 0
+    for (const start of statements.ofAuthor(author)) {
+      if (statements.get(start.prev)?.author === author) continue
+      const open = [{ statement: start, isDone: false }]
+      for (let at = open.pop(); at !== undefined; at = open.pop()) {
+        const { hash } = at.statement
+        if (at.isDone) (spans.get(hash) as { last: number }).last = count
+        else {
+          spans.set(hash, { first: ++count, last: count })
+          open.push({ ...at, isDone: true })
+          for (const next of statements.after(author, hash)) open.push({ statement: next, isDone: false })
+        }
+      }
     }
-    return line.has(statement.hash)
+  }
+  return (statement, last) => {
+    if (!numbered.has(last.author)) number(last.author)
+    const span = spans.get(statement.hash)
+    const end = spans.get(last.hash)
+    return span !== undefined && end !== undefined && span.first <= end.first && end.first <= span.last
   }
 }
 

@@ -247,6 +247,7 @@ test('random payloads, well signed by an admin, never throw', async () => {
         const fields = {
           network: roster.networkId,
           author: alice.id,
+          key: alice.authority.keyId,
           seq: (last?.seq ?? 0) + 1,
           prev: last?.hash ?? roster.networkId,
         }

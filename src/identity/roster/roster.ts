@@ -226,7 +226,7 @@ export class Roster {
   append(by: { signer: Signer; authorId: string }, draft: StatementDraft): Promise<Statement> {
     return this.#queue.run(async () => {
       this.#checkAuthor(by)
-      const [payload] = this.#nextPayloads(by.authorId, [draft])
+      const [payload] = this.#nextPayloads({ author: by.authorId, key: by.signer.keyId }, [draft])
       const envelope = sealEnvelope({
         payloadType: ROSTER_PAYLOAD_TYPE,
         payload: payload as Buffer,
@@ -273,12 +273,12 @@ export class Roster {
    */
   draftRoot(drafts: readonly StatementDraft[]): Buffer[] {
     this.#checkNotFrozen(ROOT_AUTHOR)
-    return this.#nextPayloads(ROOT_AUTHOR, drafts)
+    return this.#nextPayloads({ author: ROOT_AUTHOR, key: keyIdOf(this.state.root) }, drafts)
   }
 
-  /** The parts of a checkpoint that keeps all that still matters now, for `draftRoot`. */
+  /** The parts of a checkpoint that keeps all that still matters, for `draftRoot`. Fails with `roster_incomplete`. */
   checkpointDrafts(): StatementDraft[] {
-    const bodies = checkpointBodies({ ...this.#view, nowMs: this.latestTimeMs() })
+    const bodies = checkpointBodies({ ...this.#view, genesis: this.genesis, nowMs: this.latestTimeMs() })
     return bodies.map((body) => ({ type: 'checkpoint', body }))
   }
 
@@ -328,7 +328,7 @@ export class Roster {
     this.#checkNotFrozen(authorId)
     if (authorId !== ROOT_AUTHOR && !this.ownLogConfirmed(authorId)) {
       throw identityErrors.roster_head_unconfirmed(
-        `the roster of this node was copied or restored: statements that ${authorId} signed later may be missing in it`,
+        'the roster of this node was copied or restored: what this node signed later may be missing in it',
         { hint: 'Let this node connect to a peer, or, if there is none: warren trust accept-head' },
       )
     }
@@ -349,11 +349,11 @@ export class Roster {
     return [...admins.keys()].map((id) => nodes.get(id)?.name ?? id).join(', ') || 'none is left'
   }
 
-  #nextPayloads(author: string, drafts: readonly StatementDraft[]): Buffer[] {
-    const head = this.placeOf(author) ?? { seq: 0, hash: this.networkId }
+  #nextPayloads(by: { author: string; key: string }, drafts: readonly StatementDraft[]): Buffer[] {
+    const head = this.placeOf(by.author) ?? { seq: 0, hash: this.networkId }
     // Times of one log only go forward, whatever the clock does.
     const timeMs = Math.max(this.#clock.now(), this.#intake.statements.get(head.hash)?.timeMs ?? 0)
-    return draftPayloads(drafts, { network: this.networkId, author, head, timeMs })
+    return draftPayloads(drafts, { network: this.networkId, ...by, head, timeMs })
   }
 
   async #take(statements: readonly (Envelope | Uint8Array)[], options: { ownFile?: boolean } = {}): Promise<Intake> {
@@ -361,10 +361,9 @@ export class Roster {
     let steps = 0
     for (const statement of statements) {
       intake.take(statement)
-      while (intake.step()) {
-        steps++
-        if (steps % SLICE === 0) await setImmediate()
-      }
+      // Also what cannot be read costs time.
+      do if (++steps % SLICE === 0) await setImmediate()
+      while (intake.step())
     }
     return intake.finish()
   }

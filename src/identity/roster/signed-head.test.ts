@@ -123,7 +123,10 @@ test('two signed heads in one go count by the newer, and a damaged file is as no
   await a.signedHeads.take(heads)
   expect(a.signedHeads.newestMs()).toBe(START_MS + 3)
   expect((await readFile(join(folder, 'a', 'heads'), 'utf8')).trimEnd().split('\n')).toHaveLength(1)
-  await writeFile(join(folder, 'a', 'heads'), '{"payloadType":')
+  const whole = await readFile(join(folder, 'a', 'heads'), 'utf8')
+  await writeFile(join(folder, 'a', 'heads'), `{"payloadType":\n${whole}`)
+  expect((await Roster.open({ folder: join(folder, 'a'), clock })).signedHeads.newestMs()).toBe(START_MS + 3)
+  await writeFile(join(folder, 'a', 'heads'), whole.slice(0, -20))
   expect((await Roster.open({ folder: join(folder, 'a'), clock })).signedHeads.list()).toEqual([])
 })
 

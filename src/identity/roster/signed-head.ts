@@ -8,6 +8,7 @@ import { SerialQueue } from '../../base/wait.ts'
 import type { Signer } from '../ed25519.ts'
 import { decodeEnvelope, type Envelope, encodeEnvelope, sealEnvelope, signersOf } from '../envelope.ts'
 import { identityErrors } from '../errors.ts'
+import { MAX_TIME_MS } from './constants.ts'
 import type { Head } from './evaluate.ts'
 import type { Rejected } from './intake.ts'
 import type { RosterState } from './state.ts'
@@ -31,7 +32,7 @@ const author = z.string().min(1).max(128)
 const payloadSchema = z.object({
   network: hash,
   author,
-  time: z.int().nonnegative(),
+  time: z.int().nonnegative().max(MAX_TIME_MS),
   digest: hash,
   heads: z.array(z.object({ author, seq: z.int().nonnegative(), hash })).max(MAX_HEADS),
 })
@@ -69,15 +70,14 @@ export class SignedHeads {
     this.#context = context
   }
 
-  /** Reads the folder's signed heads. What is damaged there is dropped: it comes again. */
+  /** Reads the folder's signed heads. What is damaged there, or not by an admin any more, is dropped: it comes again. */
   static async open(context: SignedHeadsContext): Promise<SignedHeads> {
     const heads = new SignedHeads(context)
     const path = join(context.folder, HEADS_FILE)
     try {
       const bytes = await readFileBounded(path, MAX_HEADS_FILE_BYTES)
-      for (const line of bytes?.toString('utf8').split('\n') ?? []) {
-        if (line !== '') heads.#keep(heads.#read(Buffer.from(line)))
-      }
+      const lines = bytes?.toString('utf8').split('\n') ?? []
+      heads.#newest = heads.#select(lines.filter((line) => line !== '').map((line) => Buffer.from(line))).added
     } catch (error) {
       context.log.warn({ err: error, file: path }, 'signed heads that were kept cannot be read')
     }
@@ -114,17 +114,7 @@ export class SignedHeads {
     envelopes: readonly (Envelope | Uint8Array)[],
   ): Promise<{ added: readonly SignedHead[]; rejected: readonly Rejected[] }> {
     return this.#queue.run(async () => {
-      const added = new Map<string, SignedHead>()
-      const rejected: Rejected[] = []
-      for (const envelope of envelopes) {
-        try {
-          const head = this.#read(envelope, added)
-          if (head !== undefined) added.set(head.author, head)
-        } catch (error) {
-          if (!(error instanceof Refusal)) throw error
-          rejected.push({ reason: error.reason, message: error.message })
-        }
-      }
+      const { added, rejected } = this.#select(envelopes)
       if (added.size > 0) await this.#store([...added.values()])
       return { added: [...added.values()], rejected }
     })
@@ -147,12 +137,28 @@ export class SignedHeads {
     return this.#context.missing(this.list().flatMap(({ heads }) => heads))
   }
 
+  /** The newest of these, by author, that are newer than what is known. */
+  #select(envelopes: readonly (Envelope | Uint8Array)[]): { added: Map<string, SignedHead>; rejected: Rejected[] } {
+    const added = new Map<string, SignedHead>()
+    const rejected: Rejected[] = []
+    for (const envelope of envelopes) {
+      try {
+        const head = this.#read(envelope, added)
+        if (head !== undefined) added.set(head.author, head)
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error
+        rejected.push({ reason: error.reason, message: error.message })
+      }
+    }
+    return { added, rejected }
+  }
+
   /** Undefined where it is not newer than what is known. Throws a Refusal. */
-  #read(input: Envelope | Uint8Array, seen?: ReadonlyMap<string, SignedHead>): SignedHead | undefined {
+  #read(input: Envelope | Uint8Array, seen: ReadonlyMap<string, SignedHead>): SignedHead | undefined {
     const envelope = input instanceof Uint8Array ? decodeHead(input) : input
     const { network, author, time, digest, heads } = parseHead(envelope)
     if (network !== this.#context.networkId) throw new Refusal('wrong_network', `it is of network ${network}`)
-    const known = Math.max(this.#newest.get(author)?.timeMs ?? 0, seen?.get(author)?.timeMs ?? 0)
+    const known = Math.max(this.#newest.get(author)?.timeMs ?? 0, seen.get(author)?.timeMs ?? 0)
     if (time <= known) return undefined
     const admin = this.#context.state().admins.get(author)
     // An honest peer may know of an admin that this node does not know of yet.
@@ -161,10 +167,6 @@ export class SignedHeads {
       throw new Refusal('bad_signature', `its signature is not ${author}'s`)
     }
     return { author, timeMs: time, digest, heads, envelope }
-  }
-
-  #keep(head: SignedHead | undefined): void {
-    if (head !== undefined) this.#newest.set(head.author, head)
   }
 
   async #store(heads: readonly SignedHead[]): Promise<void> {

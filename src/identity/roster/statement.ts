@@ -3,7 +3,13 @@ import { WarrenError } from '../../base/errors.ts'
 import { decodeEnvelope, type Envelope } from '../envelope.ts'
 import { publicKeyOfPeer } from '../peer-id.ts'
 import { type KnownBody, parseBody } from './bodies.ts'
-import { MAX_STATEMENT_BYTES, MAX_STATEMENT_ENVELOPE_BYTES, ROOT_AUTHOR, ROSTER_PAYLOAD_TYPE } from './constants.ts'
+import {
+  MAX_STATEMENT_BYTES,
+  MAX_STATEMENT_ENVELOPE_BYTES,
+  MAX_TIME_MS,
+  ROOT_AUTHOR,
+  ROSTER_PAYLOAD_TYPE,
+} from './constants.ts'
 
 const HASH = /^[0-9a-f]{64}$/
 const TYPE = /^[a-z][a-z0-9-]{0,31}$/
@@ -15,6 +21,8 @@ export interface Statement {
   readonly network: string
   /** Node id of the admin, or `root`. */
   readonly author: string
+  /** Id of the key that signs it for its author. In the payload, so that nobody can pass it on as signed by another one. */
+  readonly key: string
   /** Place in the author's log, from 1. */
   readonly seq: number
   /** Hash of the entry before; for the first one the network id. */
@@ -82,19 +90,21 @@ export function parsePayload(envelope: Envelope): Record<string, unknown> {
 /** Reads the header strictly and the body as far as this release knows it. Verifies no signature. Throws a Refusal. */
 export function parseStatement(envelope: Envelope): Statement {
   if (envelope.payloadType !== ROSTER_PAYLOAD_TYPE) throw new Refusal('malformed', 'not a roster envelope')
-  const { network, author, seq, prev, time, type, body } = parsePayload(envelope)
+  const { network, author, key, seq, prev, time, type, body } = parsePayload(envelope)
   if (typeof network !== 'string' || !HASH.test(network)) throw new Refusal('malformed', 'network is not a hash')
   if (typeof author !== 'string' || (author !== ROOT_AUTHOR && publicKeyOfPeer(author) === undefined)) {
     throw new Refusal('malformed', 'author is neither a peer ID nor "root"')
   }
+  if (typeof key !== 'string' || !HASH.test(key)) throw new Refusal('malformed', 'key is not the id of a key')
   if (!isWhole(seq) || seq < 1) throw new Refusal('malformed', 'seq is not a whole number from 1')
   if (typeof prev !== 'string' || !HASH.test(prev)) throw new Refusal('malformed', 'prev is not a hash')
-  if (!isWhole(time)) throw new Refusal('malformed', 'time is not in whole milliseconds')
+  if (!isWhole(time) || time > MAX_TIME_MS) throw new Refusal('malformed', 'time is not in whole milliseconds')
   if (typeof type !== 'string' || !TYPE.test(type)) throw new Refusal('malformed', 'type is not a short word')
   return Object.freeze({
     hash: hashOfPayload(envelope.payload),
     network,
     author,
+    key,
     seq,
     prev,
     timeMs: time,

@@ -52,12 +52,13 @@ export function nodesOf(
   },
 ): Map<string, RosterNode> {
   const used = new Map<string, string>()
+  const tried = new Map<string, number>()
   const named = new Map<string, RosterNode>()
   const wanted = new Set([...nodes.values()].map(([, body]) => body.name))
   for (const id of [...nodes.keys()].sort()) {
     if (removed.has(id)) continue
     const [statement, body] = nodes.get(id) as NonNullable<ReturnType<typeof nodes.get>>
-    const name = freeName(body.name, { used, wanted })
+    const name = freeName(body.name, { used, wanted, tried })
     if (name !== body.name) {
       alarms.push({
         code: 'duplicate_name',
@@ -102,8 +103,11 @@ function overusedInvites(nodes: Iterable<RosterNode>, invites: ReadonlyMap<strin
   })
 }
 
-/** The invites by id, with who used them. */
-export function invitesOf(counted: readonly Verified[]): Map<string, RosterInvite> {
+/** The invites by id, with who used them. Those of who is no admin any more are closed: it may know their secrets. */
+export function invitesOf(
+  counted: readonly Verified[],
+  admins: ReadonlyMap<string, unknown>,
+): Map<string, RosterInvite> {
   const closed = new Set<string>()
   const usedBy = new Map<string, Set<string>>()
   for (const { known } of counted) {
@@ -122,7 +126,8 @@ export function invitesOf(counted: readonly Verified[]): Map<string, RosterInvit
     if ((hashes.get(id) ?? hash) < hash) continue
     hashes.set(id, hash)
     const used = [...(usedBy.get(id) ?? [])].sort()
-    const rest = { name, role, labels, expires, uses, usedBy: used, closed: closed.has(id), author, timeMs }
+    const isClosed = closed.has(id) || !admins.has(author)
+    const rest = { name, role, labels, expires, uses, usedBy: used, closed: isClosed, author, timeMs }
     invites.set(id, { id, publicKey: key, ...rest })
   }
   return sorted(invites)
@@ -168,11 +173,17 @@ export function keysOf(newest: Newest<'key'>, counted: readonly Verified[]): Pic
 
 function freeName(
   name: string,
-  { used, wanted }: { used: ReadonlyMap<string, string>; wanted: ReadonlySet<string> },
+  {
+    used,
+    wanted,
+    tried,
+  }: { used: ReadonlyMap<string, string>; wanted: ReadonlySet<string>; tried: Map<string, number> },
 ): string {
   if (!used.has(name)) return name
-  for (let number = 2; ; number++) {
+  // What was taken once stays taken: to begin anew for each of thousands of equal names would stop the node.
+  for (let number = (tried.get(name) ?? 1) + 1; ; number++) {
     const candidate = `${name}-${number}`
+    tried.set(name, number)
     // A suffixed name never takes the one that another node was given.
     if (!used.has(candidate) && !wanted.has(candidate)) return candidate
   }

@@ -13,7 +13,7 @@ export const addCommand = defineCommand({
   ],
   options: {
     name: text({ value: 'NAME', description: 'name in the network' }),
-    role: choice(ADDED_ROLES, { description: `${ADDED_ROLES.join(', ')} (default: member)` }),
+    role: choice(ADDED_ROLES, { description: 'role of the node (default: member)' }),
     label: list({ value: 'KEY=VALUE', description: 'label of the node; may repeat' }),
     expires: duration({ description: 'how long it is a member, such as 30d (default: for good)' }),
   },

@@ -123,7 +123,7 @@ test('trust is shown in words', async () => {
   const { out } = await say('trust status')
   expect(out).toContain(`network      ${roster.networkId}`)
   expect(out).toMatch(
-    /standing {5}current, .*\nheard of .*\nnetwork key {2}number 0\nadmin {8}alpha {2}key [0-9a-f]{8} {2}2 statements/,
+    /standing {5}current, .*\nadmin heard .*\nnetwork key {2}number 0\nadmin {8}alpha {2}key [0-9a-f]{8} {2}2 statements/,
   )
   const log = (await say('trust log --tail 1')).out
   expect(log).toMatch(/alpha +2 +signing key of alpha is trusted/)
@@ -141,7 +141,7 @@ test('recovery reads the phrase from standard input or a file, and shows a new o
   expect(first.err).toContain('The root key signs:')
   const next = /^ {2}((?:[0-9A-Z]{4} ?){13})$/m.exec(first.out)?.[1] as string
   expect(Buffer.from(rootSignerOf(next).publicKey).equals(roster.state.root)).toBe(true)
-  expect(first.out).toMatch(/\n\nthis node is an admin of its network\nthe network key is now number 1$/)
+  expect(first.out).toMatch(/\n\nthis node is an admin of its network\nthe network key is now number 1\nNext, .*: warren trust checkpoint$/)
   expect(first.out + first.err).not.toContain(recoveryPhrase)
   const path = join(folder, 'phrase')
   await writeFile(path, `${next}\n`)

@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { ApiClient } from '../../api/index.ts'
 import { parseCommand } from '../../command/parse.ts'
 import { loadConfig, writeCommentedConfig } from '../../config/index.ts'
 import { sections } from '../../daemon/sections.ts'
 import { joinCommands, memberCommands } from './index.ts'
 import { createJoinCommand, withPeers } from './join.ts'
 import { parseLabelChange, parseLabels } from './labels.ts'
+import { describeLeftBehind } from './left-behind.ts'
 import { drawQrCode } from './qr.ts'
 import { describeGrant, describeRights } from './words.ts'
 
@@ -91,4 +93,21 @@ test('rights are told in one line, without what a terminal would act on', () => 
   expect(describeRights(node as unknown as Parameters<typeof describeRights>[0])).toBe(
     'pi is member; operator of api, web-*, service db until 2026-11-21 19:20 UTC',
   )
+})
+
+test('tokens of a removed admin that still work are named, with how to end them', async () => {
+  const gone = { id: '12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo', name: 'laptop' }
+  const tokens = [
+    { name: 'ci', by: '…kSCVe2Xo', state: 'valid' },
+    { name: 'cd', by: 'laptop', state: 'valid' },
+    { name: 'old', by: 'laptop', state: 'expired' },
+    { name: 'other', by: 'office', state: 'valid' },
+  ]
+  const clientOf = (made: unknown[]) => ({ call: async () => made }) as unknown as ApiClient
+  const asked = { admins: [gone], signal: AbortSignal.timeout(1000) }
+  expect((await describeLeftBehind(clientOf(tokens), asked))?.split('\n').slice(1)).toEqual([
+    '  warren token remove ci',
+    '  warren token remove cd',
+  ])
+  expect(await describeLeftBehind(clientOf(tokens.slice(2)), asked)).toBeUndefined()
 })

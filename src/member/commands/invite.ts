@@ -18,7 +18,7 @@ export const inviteCommand = defineCommand({
     'Whoever has the code can join until it is used up or over, so send it as you would a password. It is shown once. Any admin of the network lets the machine in; this one may be off by then.',
   options: {
     name: text({ value: 'NAME', description: "name of the new node (default: the machine's)" }),
-    role: choice(ROLES, { description: `${ROLES.join(', ')} (default: member)` }),
+    role: choice(ROLES, { description: 'role of the new node (default: member)' }),
     label: list({ value: 'KEY=VALUE', description: 'label of the new node; may repeat' }),
     ttl: duration({ description: 'how long the code works (default: 1h)' }),
     uses: integer({ description: 'how many machines may join by it (default: 1)' }),
@@ -63,11 +63,11 @@ async function describeForPeople(invite: InviteView & { code: string }, { contex
   const { style } = context
   const qr = await drawQrCode(invite.code, { columns: process.stdout.columns ?? 80, colours: style.enabled })
   return [
+    ...(qr === undefined ? [] : [qr, '']),
     `Run on the other machine, within ${formatDuration(ttlMs)}:`,
     '',
     `  warren join ${style.bold(invite.code)}`,
     '',
-    ...(qr === undefined ? [] : [qr, '']),
     `${describeInvite(invite)}.`,
     `Take it back: warren uninvite ${shortId(invite.id)}`,
   ].join('\n')

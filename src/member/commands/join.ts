@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { connectLocal } from '../../api/index.ts'
+import { toWarrenError, WarrenError } from '../../base/errors.ts'
 import { pathExists, writeFileAtomic } from '../../base/files.ts'
 import { silentLogger } from '../../base/log.ts'
 import { nameOfMachine } from '../../base/machine-name.ts'
@@ -86,7 +87,13 @@ async function runJoin(init: JoinInit, input: JoinInput) {
   // The daemon lives on: its environment must not hold the code.
   const { WARREN_INVITE: _code, ...env } = context.env
   context.progress.show(['starting the daemon'])
-  const pid = await init.startDaemon({ ...context, env })
+  const pid = await init.startDaemon({ ...context, env }).catch((thrown: unknown) => {
+    const { code, status, message, hint } = toWarrenError(thrown)
+    throw new WarrenError(code, status, `${said}, but its daemon did not start: ${message}`, {
+      cause: thrown,
+      hint: `${hint === undefined ? '' : `${hint}\n`}The code was used, and is not needed again. Then: warren daemon start`,
+    })
+  })
   context.progress.show(['meeting the network'])
   const met = await meet(context)
   return {

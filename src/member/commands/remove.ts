@@ -1,5 +1,6 @@
 import { defineCommand, flag, printable } from '../../command/index.ts'
 import { memberContract } from '../contract.ts'
+import { describeLeftBehind } from './left-behind.ts'
 import { confirmAtTerminal } from './terminal.ts'
 
 export const removeCommand = defineCommand({
@@ -22,10 +23,9 @@ export const removeCommand = defineCommand({
     if (!options.yes) await confirmAtTerminal(context, question)
     const removal = await client.call(memberContract.remove, { params: { node: id } }, { signal })
     if (removal.problem === null) {
-      return {
-        json: removal,
-        human: `${printable(name)} was removed; the network key is now number ${removal.network_key}`,
-      }
+      const done = `${printable(name)} was removed; the network key is now number ${removal.network_key}`
+      const left = role === 'admin' && (await describeLeftBehind(client, { admins: [{ id, name }], signal }))
+      return { json: removal, human: left ? `${done}\n${left}` : done }
     }
     const human = [
       `${printable(name)} was removed`,

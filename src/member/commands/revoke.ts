@@ -1,7 +1,8 @@
 import { ROLES } from '../../api/index.ts'
-import { defineCommand, list } from '../../command/index.ts'
+import { defineCommand, flag, list } from '../../command/index.ts'
 import { memberContract } from '../contract.ts'
 import { roleOf } from './grant.ts'
+import { confirmEndOfAdmin } from './terminal.ts'
 import { describeRights } from './words.ts'
 
 export const revokeCommand = defineCommand({
@@ -9,7 +10,7 @@ export const revokeCommand = defineCommand({
   aliases: ['revoke'],
   summary: 'Take rights of a node back',
   description:
-    'Without anything else its role becomes member and every narrowed right ends; it counts everywhere within seconds. To put a node out of the network: warren node remove NAME',
+    'Without anything else its role becomes member and every narrowed right ends; it counts everywhere within seconds. Whoever stops being an admin can never be one again under the same identity, so on a terminal it asks first. To put a node out of the network: warren node remove NAME',
   arguments: [
     { name: 'node', description: 'name or id of the node', complete: 'node' },
     { name: 'role', description: `only this: ${ROLES.join(', ')}`, optional: true },
@@ -17,6 +18,7 @@ export const revokeCommand = defineCommand({
   options: {
     app: list({ value: 'APP', description: 'only the right on this app; may repeat' }),
     service: list({ value: 'SERVICE', description: 'only the right on this service; may repeat' }),
+    yes: flag({ short: 'y', description: 'do not ask' }),
   },
   examples: [
     { does: 'make office a plain member', words: 'revoke office' },
@@ -30,6 +32,8 @@ export const revokeCommand = defineCommand({
       apps: options.app,
       services: options.service,
     }
+    const isNarrowed = options.app.length + options.service.length > 0
+    if (!isNarrowed && !options.yes) await confirmEndOfAdmin(context, client, args.node)
     const input = { params: { node: args.node }, body }
     const node = await client.call(memberContract.revoke, input, { signal: context.signal })
     return { json: node, human: describeRights(node) }

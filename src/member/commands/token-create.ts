@@ -9,10 +9,10 @@ export const tokenCreateCommand = defineCommand({
   name: 'token create',
   summary: 'Make a deploy token, for CI',
   description:
-    'A job that has it in the variable WARREN_TOKEN runs warren without a node of its own: it connects, does the one command, and is gone. The token is shown once and kept nowhere.',
+    'A job that has it in the variable WARREN_TOKEN runs warren without a node of its own: it connects, does the one command, and is gone. The token is shown once and kept nowhere. It says who deploys; whose package it is, a signing key says, so the job needs one as well that the network trusts: warren deploy api --key ci.key --on site=home',
   arguments: [{ name: 'name', description: 'name of the token: letters, digits and hyphens' }],
   options: {
-    role: choice(['operator', 'viewer'] as const, { description: 'operator, viewer (default: operator)' }),
+    role: choice(['operator', 'viewer'] as const, { description: 'what it may (default: operator)' }),
     app: list({ value: 'APP', description: 'only for this app; * at its end stands for any rest; may repeat' }),
     expires: duration({ description: 'how long it works (default: 90d)' }),
   },

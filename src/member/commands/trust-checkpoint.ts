@@ -20,7 +20,7 @@ export const trustCheckpointCommand = defineCommand({
     const root = await readRootSigner(context, options.phraseFile)
     const before = await client.call(trustContract.status, {}, { signal })
     const payloads = payloadsOf(await client.call(trustContract.draftCheckpoint, {}, { signal }))
-    sayDraft(context, payloads)
+    await sayDraft(context, { client, payloads })
     const { held } = await signAndSubmit(client, { payloads, signers: [root], signal })
     const dropped = Math.max(0, before.statements + payloads.length - held)
     return {

@@ -3,6 +3,7 @@ import { baseErrors, toWarrenError, WarrenError } from '../../base/errors.ts'
 import { type CommandContext, defineCommand, flag, list, printable, type StreamLine } from '../../command/index.ts'
 import { generateRecoveryPhrase, rootSignerOf } from '../../identity/index.ts'
 import { trustContract } from '../contract.ts'
+import { describeLeftBehind } from './left-behind.ts'
 import { phraseOptions, readRootSigner } from './phrase.ts'
 import { payloadsOf, sayDraft, signAndSubmit } from './sign-root.ts'
 
@@ -10,7 +11,7 @@ export const trustRecoverCommand = defineCommand({
   name: 'trust recover',
   summary: 'Make this node an admin by the recovery phrase, and put thieves out',
   description:
-    'For when the admins are lost, or one was stolen. The phrase is read from the terminal without being shown, or from standard input; it is used in this process alone and never reaches the daemon. NODE@SEQ keeps what that admin signed up to there (see warren trust log); without it all that was known of it so far counts. The network key is changed.',
+    'For when the admins are lost, or one was stolen. The phrase is read from the terminal without being shown, or from standard input; it is used in this process alone and never reaches the daemon. NODE@SEQ keeps what that admin signed up to there (see warren trust log); without it all that was known of it so far counts. The network key is changed. After --new-phrase make a checkpoint: warren trust checkpoint',
   options: {
     remove: list({ value: 'NODE[@SEQ]', description: 'remove this node or admin for good; may repeat' }),
     newPhrase: flag({ description: 'also change the root key; the new recovery phrase is shown once' }),
@@ -45,7 +46,7 @@ async function* recover(context: CommandContext, options: RecoverOptions): Async
   }
   const draft = await client.call(trustContract.draftRecovery, { body }, { signal })
   const payloads = payloadsOf(draft)
-  sayDraft(context, payloads)
+  await sayDraft(context, { client, payloads })
   if (phrase !== undefined) {
     yield {
       json: { recovery_phrase: phrase },
@@ -55,20 +56,24 @@ async function* recover(context: CommandContext, options: RecoverOptions): Async
   const signers = next === undefined ? [root] : [root, next]
   const { statements } = await signAndSubmit(client, { payloads, signers, signal })
   yield { json: { admin: draft.admin, statements }, human: 'this node is an admin of its network' }
-  yield await finish(client, { context, thieves: draft.remove })
+  yield await finish(client, { context, thieves: draft.remove, newRoot: phrase !== undefined })
 }
 
 interface Finish {
   readonly context: CommandContext
   readonly thieves: readonly { readonly id: string; readonly name: string }[]
+  readonly newRoot: boolean
 }
 
-async function finish(client: ApiClient, { context, thieves }: Finish): Promise<StreamLine> {
+async function finish(client: ApiClient, { context, thieves, newRoot }: Finish): Promise<StreamLine> {
   const remove = thieves.map(({ id }) => id)
   try {
     const done = await client.call(trustContract.finishRecovery, { body: { remove } }, { signal: context.signal })
     const gone = thieves.map(({ name }) => `${printable(name)} was removed for good; `).join('')
-    return { json: done, human: `${gone}the network key is now number ${done.network_key}`, exitCode: 0 }
+    const next = newRoot ? '\nNext, so that the old phrase can do no harm: warren trust checkpoint' : ''
+    const left = await describeLeftBehind(client, { admins: thieves, signal: context.signal })
+    const more = left === undefined ? '' : `\n${left}`
+    return { json: done, human: `${gone}the network key is now number ${done.network_key}${more}${next}`, exitCode: 0 }
   } catch (thrown) {
     const { code, status, message } = toWarrenError(thrown)
     const steps = [...thieves.map(({ name }) => `warren node remove ${name}`), 'warren trust rotate-key']

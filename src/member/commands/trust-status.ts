@@ -19,9 +19,10 @@ export const trustStatusCommand = defineCommand({
 
 function describe(status: TrustStatus, { style }: CommandContext): string {
   const { silent_ms: silentMs, network_key: key, standing } = status
-  const heard = silentMs === null ? 'none was heard yet' : `${formatDuration(silentMs)} ago`
+  const heard = silentMs === null ? 'none yet' : `${formatDuration(silentMs)} ago`
   const problems = [
     ...(status.stale ? [`no admin was heard for ${formatDuration(silentMs ?? 0)}: new packages are refused`] : []),
+    ...(status.admins.length === 0 ? ['no admin is left; make this node one: warren trust recover'] : []),
     ...status.missing.map(({ author, seq }) => `statement ${seq} of ${author} is not here yet`),
     ...(status.authority === 'locked' ? ['the authority key needs its passphrase: warren key unlock'] : []),
     ...(status.head_confirmed
@@ -34,11 +35,11 @@ function describe(status: TrustStatus, { style }: CommandContext): string {
     `digest       ${status.digest}`,
     `statements   ${status.statements}`,
     `standing     ${standing.current ? style.green('current') : style.yellow('not current')}, ${printable(standing.why)}`,
-    `heard of     ${heard}`,
+    `admin heard  ${heard}`,
     `network key  number ${key.revision}${key.since === null ? '' : `, since ${describeTime(key.since)}, by ${printable(key.by ?? '')}`}`,
     ...status.admins.map(
       ({ name, authority, statements, sign_of_life: sign }) =>
-        `admin        ${printable(name)}  key ${shortId(authority)}  ${countOf(statements, 'statement')}  ${sign === null ? 'not heard yet' : describeWhen(sign)}`,
+        `admin        ${printable(name)}  key ${shortId(authority)}  ${countOf(statements, 'statement')}  ${sign === null ? 'not heard yet' : `heard ${describeWhen(sign)}`}`,
     ),
     ...problems.map((problem) => `${style.yellow('look at')}      ${printable(problem)}`),
   ].join('\n')

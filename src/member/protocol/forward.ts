@@ -19,7 +19,7 @@ export interface ForwardTarget {
 /**
  * Passes a request of the local door on to another node (`--node`), and its answer back, as they are. The node sees
  * this node as the caller. A request for this node itself is given to `answer`. Answers `request_invalid`,
- * `node_not_found` or `node_unreachable` where it cannot.
+ * `node_not_found`, `peer_refused` or `node_unreachable` where it cannot.
  */
 export function createForwarder({ network, directory }: { network: Network; directory: Directory }) {
   return async (request: IncomingMessage, response: ServerResponse, { node, answer }: ForwardTarget): Promise<void> => {
@@ -29,6 +29,8 @@ export function createForwarder({ network, directory }: { network: Network; dire
       const stream = await network
         .open(id, API_PROTOCOL, { signal: AbortSignal.timeout(OPEN_TIMEOUT_MS) })
         .catch((error) => {
+          // Trying again is of no use, which a stream that is resumed must know.
+          if (toWarrenError(error).code === 'peer_refused') throw error
           throw memberErrors.node_unreachable(`${name} cannot be reached: ${error.message}`, {
             cause: error,
             hint: 'See its state: warren nodes',

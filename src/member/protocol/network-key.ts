@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { fromHex, toHex } from '../../base/bytes.ts'
 import type { Clock, TimerHandle } from '../../base/clock.ts'
 import type { Counters } from '../../base/counters.ts'
+import type { TellDecision } from '../../base/decisions.ts'
 import type { Logger } from '../../base/log.ts'
 import { TokenBuckets } from '../../base/token-buckets.ts'
 import { withTimeout } from '../../base/wait.ts'
@@ -39,6 +40,8 @@ export interface KeyHandOverOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly counters: Counters
+  /** Hears who was refused the key, and from whom this node has taken one. */
+  readonly tell?: TellDecision
 }
 
 /**
@@ -72,9 +75,14 @@ export function startKeyHandOver(options: KeyHandOverOptions): () => void {
 /** Never to somebody who was removed, waits or has expired: to learn the new key is what they are kept from. */
 async function serve(stream: Stream, rate: TokenBuckets, options: KeyHandOverOptions): Promise<void> {
   const { peer } = stream
-  const { roster, keys, counters, clock } = options
-  if (roster.rightsOf(peer) === undefined || !rate.take(peer)) {
+  const { roster, keys, counters, clock, tell } = options
+  const isMember = roster.rightsOf(peer) !== undefined
+  if (!isMember || !rate.take(peer)) {
     counters.add('member_network_key_refused')
+    if (!isMember) {
+      const reason = 'not_admitted: it has no rights in the roster'
+      tell?.({ what: 'network-key', outcome: 'refused', by: peer, subject: 'hand-over of the network key', reason })
+    }
     stream.destroy()
     return
   }
@@ -151,7 +159,7 @@ class KeySeeker {
   }
 
   async #ask(peer: string, check: string): Promise<void> {
-    const { network, keys, counters, log, clock } = this.#options
+    const { network, keys, counters, log, clock, tell } = this.#options
     const ask = async (signal: AbortSignal): Promise<string | null> => {
       const stream = await network.open(peer, KEY_PROTOCOL, { signal })
       stream.on('error', () => undefined)
@@ -168,7 +176,12 @@ class KeySeeker {
     }
     const found = await withTimeout('asking for the network key', ASK_TIMEOUT_MS, ask, { signal: this.#signal, clock })
     const key = found === null ? undefined : fromHex(found)
-    if (key === undefined || (await keys.take(key)) || keys.lacking() !== check) return
+    if (key === undefined) return
+    const subject = `network key ${check.slice(0, 8)}`
+    if (await keys.take(key)) return tell?.({ what: 'network-key', outcome: 'done', by: peer, subject })
+    if (keys.lacking() !== check) return
+    const reason = 'network_key_mismatch: it is not the announced one'
+    tell?.({ what: 'network-key', outcome: 'refused', by: peer, subject, reason })
     counters.add('member_network_keys_rejected')
     log.warn({ peer }, 'a member gave a network key that is not the announced one')
   }
@@ -186,7 +199,7 @@ class KeyRenewer {
   }
 
   async consider({ peer, address, code, cause, direction }: Refusal): Promise<void> {
-    const { network, keys, roster, clock, log, privateKey, counters } = this.#options
+    const { network, keys, roster, clock, log, privateKey, counters, tell } = this.#options
     if (peer === null || cause !== 'proof' || direction !== 'outbound' || code !== 'network_key_mismatch') return
     if (roster.rightsOf(peer) === undefined || this.#signal.aborted) return
     const nowMs = clock.monotonicMs()
@@ -199,6 +212,7 @@ class KeyRenewer {
       const renewal = await renewAdmission({ privateKey, networkId: roster.networkId, admins, log, signal })
       if (this.#signal.aborted || !keys.tryOut(renewal.networkKeys)) return
       counters.add('member_network_keys_renewed')
+      tell?.({ what: 'network-key', outcome: 'done', by: peer, subject: 'renewal of the network key' })
       log.info({ peer }, 'a member has handed over the network key, which changed while this node was away')
       await network.connect(whole, { signal })
     } catch (error) {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  type Envelope,
   encodeEnvelope,
   type MergeResult,
   type Roster,
@@ -11,8 +12,8 @@ import { memberErrors } from '../errors.ts'
 
 /** Statements travel in bunches that fit a message of the default size. */
 const BUNCH_BYTES = 512 * 1024
-/** As many as a roster may hold. */
-const MAX_STATEMENTS = 20_000
+/** As many as a roster may hold, and those of the root, which are beyond that limit. */
+const MAX_STATEMENTS = 24_000
 /** One log an admin, and there are few of those. */
 const MAX_AUTHORS = 1000
 /** One of each admin, and there are at most so many at a time. */
@@ -120,12 +121,16 @@ function parseMessage(bytes: Uint8Array): Message | undefined {
 }
 
 async function sendMissing(stream: Stream, roster: ComparedRoster, heads: Heads): Promise<void> {
-  const statements = roster.entriesAfter(heads).map((envelope) => encodeForWire({ envelope }))
-  for (const bunch of bunches(statements)) await sendMessage(stream, { type: 'statements', statements: bunch })
+  for (const bunch of bunches(encodeEach(roster.entriesAfter(heads)))) await sendMessage(stream, { type: 'statements', statements: bunch })
   // Last: only then the other side knows all admins whose heads these are.
   const signed = roster.signedHeads.list().slice(0, MAX_SIGNED_HEADS).map(encodeForWire)
   for (const bunch of bunches(signed)) await sendMessage(stream, { type: 'signed-heads', heads: bunch })
   await sendMessage(stream, { type: 'end' })
+}
+
+/** As they are sent: a roster that somebody has filled, for several peers at once, would fill the memory. */
+function* encodeEach(envelopes: readonly Envelope[]): Generator<string> {
+  for (const envelope of envelopes) yield encodeForWire({ envelope })
 }
 
 function* bunches(texts: Iterable<string>): Generator<string[]> {

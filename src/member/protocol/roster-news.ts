@@ -21,13 +21,18 @@ export const NEWS_PROTOCOL = '/warren/roster-news/1'
 const MAX_NEWS_BYTES = 512 * 1024
 /** Of which this much is envelopes: commas, quotes and names need the rest. */
 const MAX_ENVELOPES_BYTES = 480 * 1024
+/** More than fit, were they as short as statements are; each that is none costs its reader an error. */
+const MAX_NEWS_STATEMENTS = 1024
 /** What waits for a slow peer; beyond it an exchange brings the rest in less space. */
 const MAX_WAITING_BYTES = 2 * MAX_NEWS_BYTES
 /** A message on a slow link, and the time in which the other side stores what is in it. */
 const NEWS_TIMEOUT_MS = 15_000
 
 const envelopes = z.array(z.string().max(MAX_ENVELOPE_CHARACTERS))
-const message = z.object({ statements: envelopes, signed_heads: envelopes.max(MAX_SIGNED_HEADS) })
+const message = z.object({
+  statements: envelopes.max(MAX_NEWS_STATEMENTS),
+  signed_heads: envelopes.max(MAX_SIGNED_HEADS),
+})
 
 /** Something new, to be passed on. */
 export interface News {
@@ -149,7 +154,7 @@ function takeMessage(waiting: Waiting): z.output<typeof message> {
     }
     return taken
   }
-  const statements = takeFrom(waiting.statements, Number.POSITIVE_INFINITY)
+  const statements = takeFrom(waiting.statements, MAX_NEWS_STATEMENTS)
   return { statements, signed_heads: takeFrom(waiting.signed_heads, MAX_SIGNED_HEADS) }
 }
 

@@ -110,6 +110,7 @@ test('the network key is not handed to who is no member, although it is connecte
   stream.resume()
   await reset
   expect(alpha.counters.get('member_network_key_refused')).toBe(1)
+  expect(alpha.told).toContainEqual(expect.objectContaining({ what: 'network-key', outcome: 'refused', by: guest.id }))
 })
 
 test('a member that hands over another key than the announced one is not believed, and counted', async () => {
@@ -163,6 +164,7 @@ test('news with a statement that its author has not signed is refused, counted, 
   const said = {
     network: home.roster.networkId,
     author: alpha.id,
+    key: home.author.authority.keyId,
     seq: (head?.seq ?? 0) + 1,
     prev: head?.hash,
     time: 1,
@@ -196,6 +198,24 @@ test.each([
   stream.end()
   stream.resume()
   await reset
+})
+
+test('news of more statements than anybody has to tell is refused unread: each would cost its reader an error', async () => {
+  const { alpha, others } = await line('beta')
+  const beta = others[0] as TestNode
+  const merged: number[] = []
+  const { merge } = alpha.roster
+  alpha.roster.merge = (given) => {
+    merged.push(given.length)
+    return merge.call(alpha.roster, given)
+  }
+  const stream = await beta.network.open(alpha.id, NEWS)
+  const reset = expect(once(stream, 'close')).rejects.toMatchObject({ code: 'stream_reset' })
+  await sendMessage(stream, { statements: Array.from({ length: 100_000 }, () => ''), signed_heads: [] })
+  stream.resume().end()
+  await reset
+  alpha.roster.merge = merge
+  expect(merged.filter((count) => count > 1024)).toEqual([])
 })
 
 test('a node that may have missed something compares its roster with all that it is connected with', async () => {

@@ -20,6 +20,7 @@ export const deployCommand = defineCommand({
     { does: 'deploy a package to every node', words: 'deploy api-1.4.0.tar.gz --all' },
     { does: 'one node first, then two at a time', words: 'deploy ./api --on tier=web --batch 1,2' },
     { does: 'see what would change', words: 'deploy api-1.4.0.tar.gz --on site=home --plan' },
+    { does: 'in a CI job, with WARREN_TOKEN set', words: 'deploy ./api --key ci.key --on site=home' },
   ],
   run: ({ args, options, context }) => {
     const words = wordsOf(options, options)

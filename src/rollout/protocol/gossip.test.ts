@@ -69,6 +69,7 @@ async function startNode(network: Network, own: TestNode, all: TestNode[], stran
       mayDeploy: () => true,
       maySee: () => true,
       networkAgeMs: () => 0,
+      mayRun: () => true,
       isStale: () => ({ stale: false, reason: '' }),
     },
     standing: { isCurrent: () => true, whenCurrent: async () => true },
@@ -180,4 +181,30 @@ test('what an exchange brings is read as it comes: nothing but statements is hel
     .poll(() => one.counters.entries().filter(([key]) => key.startsWith('rollout_refused')), { timeout: 10_000 })
     .toHaveLength(1)
   stream.destroy()
+})
+
+test('a member whose membership has ended is told nothing more and is heard no more, also where it stays connected', async () => {
+  const [a, b] = testNodes(2) as [TestNode, TestNode]
+  const [first, second] = [await startNetwork(1), await startNetwork(2)]
+  const ended: string[] = []
+  const one = await startNode(first, a, [a, b], ended)
+  const two = await startNode(second, b, [a, b])
+  await second.connect(first.addresses()[0] as string)
+  expect(await deploy(one.rollouts)).toMatchObject({ done: true, ok: true })
+  ended.push(b.id)
+  one.rollouts.rosterChanged()
+  for (const { rollouts } of [one, two]) {
+    const own = { package: { name: 'hello', version: '2.0.0', digest: DIGEST }, app: 'own', all: false, batch: [] }
+    const on = [rollouts === one.rollouts ? a.name : b.name]
+    const rest = { on, max_unavailable: 0, rollback: true, sources: [], accept_stale: false }
+    const { envelope } = rollouts.sign({ ...own, ...rest })
+    const done: RolloutEvent[] = []
+    for await (const event of rollouts.submit(envelope, { signal: new AbortController().signal })) done.push(event)
+    expect(done.at(-1)).toMatchObject({ ok: true })
+  }
+  for (let round = 0; round < 5; round++) await second.ping(a.id)
+  expect([one, two].map(({ rollouts }) => rollouts.list().map(({ author, app }) => `${author} ${app}`))).toEqual([
+    expect.not.arrayContaining([`${b.name} own`]),
+    expect.not.arrayContaining([`${a.name} own`]),
+  ])
 })

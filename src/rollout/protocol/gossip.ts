@@ -139,7 +139,7 @@ export class Gossip {
 
   async #exchange(id: string): Promise<void> {
     const peer = this.#peers.get(id)
-    if (peer === undefined) return
+    if (peer === undefined || !this.#deps.isMember(id)) return
     if (peer.exchanging) {
       peer.again = true
       return
@@ -189,6 +189,7 @@ export class Gossip {
       for (;;) {
         const message = await receive(stream, signal)
         if (message === undefined) break
+        if (!this.#deps.isMember(peer)) return void stream.destroy()
         if (message.type !== 'have') await this.#accept(message, peer)
         else return await this.#answer(stream, message)
       }
@@ -273,8 +274,10 @@ export class Gossip {
 
   /** Connected members that may see the rollout. */
   #toldOf(rollout: string): Peer[] {
-    const app = this.#deps.ledger.get(rollout)?.document.app
-    return [...this.#peers].filter(([id]) => app !== undefined && this.#deps.maySee(id, app)).map(([, peer]) => peer)
+    const { ledger, isMember, maySee } = this.#deps
+    const app = ledger.get(rollout)?.document.app
+    const peers = [...this.#peers].filter(([id]) => app !== undefined && isMember(id) && maySee(id, app))
+    return peers.map(([, peer]) => peer)
   }
 
   #schedule(): void {

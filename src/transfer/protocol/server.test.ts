@@ -87,3 +87,23 @@ test('a malformed question and one that is too long reset the stream, and the no
   }
   expect(await askRuns([{ first: 1, count: 1 }])).toMatchObject({ kind: 'chunks' })
 })
+
+test('a peer that loses its right in the middle of a stream gets nothing more over it', async () => {
+  const allowed = new Set([stranger.id])
+  const guarded = await startNode({ mayServe: (peer) => allowed.has(peer) })
+  try {
+    await introduce(stranger, guarded.network)
+    const own = await addPackage(guarded.transfer, await makePackage(folder, '2.0.0', { 'a.txt': 'hello' }))
+    const stream = await stranger.open(guarded.id, TRANSFER_PROTOCOL)
+    stream.on('error', () => undefined)
+    const ask = encodeAsk({ kind: 'chunks', id: 1, digest: own, runs: [{ first: 0, count: 1 }] })
+    await sendMessage(stream, ask)
+    expect(await nextAnswer(stream)).toMatchObject({ kind: 'chunks' })
+    allowed.clear()
+    await sendMessage(stream, ask)
+    expect(await nextAnswer(stream)).toEqual({ kind: 'refused', id: 1, reason: 'not_allowed' })
+    stream.destroy()
+  } finally {
+    await guarded.stop()
+  }
+})

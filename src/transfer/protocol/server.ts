@@ -94,7 +94,9 @@ class ServedStream {
 
   async #answer(ask: Ask): Promise<void> {
     if (ask.kind === 'unknown') return this.#refuse(ask, 'unsupported')
-    if (this.#refusal !== undefined) return this.#refuse(ask, this.#refusal)
+    // Asked each time: a stream outlasts a right.
+    const refusal = this.#context.mayServe(this.#stream.peer) ? this.#refusal : 'not_allowed'
+    if (refusal !== undefined) return this.#refuse(ask, refusal)
     const held = await this.#hold(ask.digest)
     if (held === undefined) return this.#refuse(ask, 'not_found')
     if (ask.kind === 'header') return this.#sendHeader(ask.id, held)
