@@ -4,10 +4,30 @@ import { apiErrors } from './errors.ts'
 /** NET-12: a message is at most 1 MiB unless its call says otherwise. */
 const MAX_BODY_BYTES = 1024 * 1024
 
-/** The JSON of a request's body; `request_too_large` before more than the limit was read, `request_invalid` for bad JSON. */
-export async function readJsonBody(request: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promise<unknown> {
+/** A body of 1 MiB on a link of 50 KB/s; who takes longer would hold memory for nothing. */
+const BODY_TIMEOUT_MS = 30_000
+
+/**
+ * The JSON of a request's body. Fails with `request_too_large` before more than the limit was read, `request_invalid` for
+ * bad JSON, and `connection_lost` where the caller leaves, or takes longer than `timeoutMs`.
+ */
+export async function readJsonBody(
+  request: IncomingMessage,
+  {
+    maxBytes = MAX_BODY_BYTES,
+    timeoutMs = BODY_TIMEOUT_MS,
+  }: { maxBytes?: number | undefined; timeoutMs?: number } = {},
+): Promise<unknown> {
   const parts: Uint8Array[] = []
-  for await (const part of uploadOf(request, maxBytes)) parts.push(part)
+  const timer = setTimeout(
+    () => request.destroy(apiErrors.connection_lost(`the body did not come within ${timeoutMs} ms`)),
+    timeoutMs,
+  )
+  try {
+    for await (const part of uploadOf(request, maxBytes)) parts.push(part)
+  } finally {
+    clearTimeout(timer)
+  }
   const text = Buffer.concat(parts).toString('utf8')
   if (text.trim() === '') return {}
   try {

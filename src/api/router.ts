@@ -150,7 +150,9 @@ async function readInput(
   const params = parsePart('path', call.params, source.params)
   const query = parsePart('query', call.query, queryOf(url))
   const body =
-    call.body === undefined ? undefined : parsePart('body', call.body, await readJsonBody(request, call.maxBodyBytes))
+    call.body === undefined
+      ? undefined
+      : parsePart('body', call.body, await readJsonBody(request, { maxBytes: call.maxBodyBytes }))
   const upload = uploadOf(request, call.upload?.maxBytes ?? 0)
   return { params, query, body, upload, caller, signal } as HandlerInput<AnyCall>
 }

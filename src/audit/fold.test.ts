@@ -54,6 +54,27 @@ test('one member that floods hides no connection of another', () => {
   expect(lines.filter(({ by }) => by === 'member-b')).toHaveLength(1)
 })
 
+test('a member that is refused again and again hides neither itself nor what another is refused', () => {
+  const lines = linesOfAnHour((index) => ({
+    what: 'call',
+    outcome: 'refused',
+    by: index % 600 === 599 ? 'member-b' : 'member-a',
+    subject: `POST /v1/app/${index}/stop`,
+  }))
+  expect(lines.length).toBeLessThan(1000)
+  expect(countOf(lines)).toBe(36_000)
+  expect(lines.filter(({ by }) => by === 'member-b')).toHaveLength(60)
+  expect(lines.filter(({ by }) => by === null)).toEqual([])
+})
+
+test('strangers with ever new ids are folded all the same', () => {
+  for (const what of ['connection', 'join'] as const) {
+    const lines = linesOfAnHour((index) => ({ what, outcome: 'refused', by: `id-${index}`, subject: '/ip4/192.0.2.1' }))
+    expect(lines.length).toBeLessThan(1000)
+    expect(countOf(lines)).toBe(36_000)
+  }
+})
+
 test('equal calls of a peer are told as one, different ones each', () => {
   const equal = linesOfAnHour(() => ({ what: 'call', outcome: 'allowed', by: 'ops', subject: 'POST /v1/app/a/start' }))
   expect(equal.length).toBeLessThan(60 * 22)

@@ -12,9 +12,14 @@ const WINDOW_MS = 60_000
  */
 const LINES_PER_SECOND = 10 / 60
 const BURST = 200
+/** Of these so many for each one that is a member, so that one who is refused without end uses up nobody else's lines. */
+const REFUSALS_EACH = { perSecond: 2 / 60, burst: 20, maxKeys: 4096 }
 /** There are about a dozen kinds. */
 const MAX_KINDS = 64
-/** Who is let in may come again without end, and must not push out what was written before. */
+/**
+ * What is told of whoever comes: those who are refused may be anybody, with a new id each time; those who are let in may
+ * come again without end, and must not push out what was written before.
+ */
 const COMINGS: ReadonlySet<string> = new Set(['connection', 'join'])
 /** Comings of one member with a line each. */
 const COMINGS_EACH = { perSecond: 1 / 60, burst: 20, maxKeys: 4096 }
@@ -39,12 +44,14 @@ interface Window {
 export class Fold {
   readonly #clock: Clock
   readonly #buckets: TokenBuckets
+  readonly #refusals: TokenBuckets
   readonly #comings: TokenBuckets
   readonly #windows = new Map<string, Window>()
 
   constructor(clock: Clock) {
     this.#clock = clock
     this.#buckets = new TokenBuckets({ perSecond: LINES_PER_SECOND, burst: BURST, maxKeys: MAX_KINDS, clock })
+    this.#refusals = new TokenBuckets({ ...REFUSALS_EACH, clock })
     this.#comings = new TokenBuckets({ ...COMINGS_EACH, clock })
   }
 
@@ -68,7 +75,13 @@ export class Fold {
       count(this.#windowOf(JSON.stringify([what, outcome, by]), decision), { ...decision, subject: OTHERS })
       return undefined
     }
-    if (!isComing && outcome !== 'allowed' && !this.#buckets.take(what)) {
+    const isRefusal = !isComing && outcome !== 'allowed'
+    const isMember = by !== null && by !== 'local' && !COMINGS.has(what)
+    if (isRefusal && isMember && !this.#refusals.take(`${what} ${by}`)) {
+      count(this.#windowOf(JSON.stringify([what, outcome, by]), decision), { ...decision, subject: OTHERS })
+      return undefined
+    }
+    if (isRefusal && !this.#buckets.take(what)) {
       count(this.#windowOf(JSON.stringify([what, outcome]), decision), { ...decision, by: null, subject: OTHERS })
       return undefined
     }

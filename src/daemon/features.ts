@@ -83,7 +83,10 @@ function createNodeApps(options: FeatureOptions, node: Node & Packages & Rights,
     home: data,
     packages: transfer,
     events,
-    nodeName: directory.self.name,
+    // A new node learns its name from its first peer, and an admin may give it another one.
+    get nodeName() {
+      return directory.self.name
+    },
     path: env.PATH ?? DEFAULT_PATH,
     stopGraceMs: config.app.stop_grace,
     logs: { maxBytes: config.app.log_file_size, files: config.app.log_files },

@@ -263,3 +263,39 @@ test('of the root’s statements all are taken or none, and only the next ones',
   await expect(roster.submitRoot([sealed!])).rejects.toMatchObject({ code: 'statement_invalid' })
   expect([...roster.state.admins.keys()].sort()).toEqual([alice.id, carol.id].sort())
 })
+
+test('a removed admin that took the highest revision of everything did not have the last word', async () => {
+  const { roster, by } = await founded()
+  await admit(by, bob, 'bob')
+  const revision = Number.MAX_SAFE_INTEGER
+  const key = Buffer.from(signing.publicKey).toString('base64')
+  const rest = { packages: ['*'], labels: '', keys: ['f'.repeat(64)], threshold: 1, min_version: null }
+  const write = (draft: Parameters<Roster['append']>[1]) =>
+    roster.append({ signer: bob.authority, authorId: bob.id }, draft)
+  for (const time of [1, 2]) {
+    const node = { id: carol.id, name: `taken-${time}`, role: 'operator' as const, labels: {}, expires: null, revision }
+    await write({ type: 'node', body: node })
+    await write({ type: 'key', body: { key, name: `taken-${time}`, revision } })
+    await write({ type: 'policy', body: { name: 'all', ...rest, revision } })
+    await write({ type: 'network-key', body: { check: String(time).repeat(64), revision } })
+  }
+  await removeNode(by(alice), bob.id)
+  for (const name of ['one', 'two', 'three']) {
+    await changeNode(by(alice), carol.id, { name, role: 'member' })
+    expect(roster.state.nodes.get(carol.id)).toMatchObject({ name, role: 'member', revision })
+    await trustKey(by(alice), { publicKey: signing.publicKey, name })
+    expect(roster.state.keys.get(signing.keyId)?.name).toBe(name)
+    await removePolicy(by(alice), 'all')
+    expect(roster.state.policies.size).toBe(0)
+    await setPolicy(by(alice), { name: 'all', ...rest, minVersion: null, keys: [] })
+    expect(roster.state.policies.get('all')?.keys).toEqual([])
+    const check = name.length.toString(16).repeat(64)
+    await announceNetworkKey(by(alice), check)
+    expect(roster.state.networkKey).toMatchObject({ check, author: alice.id })
+  }
+  const before = roster.state
+  await roster.submitRoot(sealRoot(draftCheckpoint(roster), [rootSigner]))
+  expect(roster.state.networkKey).toEqual(before.networkKey)
+  await changeNode(by(alice), carol.id, { name: 'four' })
+  expect(roster.state.nodes.get(carol.id)?.name).toBe('four')
+})

@@ -43,8 +43,8 @@ export async function addNode(author: Author, details: NodeDetails): Promise<Sta
   const { id, name, role, labels = {}, expires = null, kind = 'node', grants = [], invite = null } = details
   const { state } = author.roster
   if (state.removed.has(id)) throw removedForGood(id, name)
-  const revision = (state.nodes.get(id)?.revision ?? 0) + 1
-  const body = { id, name, role, labels: { ...labels }, expires, revision, kind, grants: grants.map(copyOf), invite }
+  const next = author.roster.nextRevision('nodes', id)
+  const body = { id, name, role, labels: { ...labels }, expires, ...next, kind, grants: grants.map(copyOf), invite }
   return write(author, { type: 'node', body })
 }
 
@@ -139,8 +139,7 @@ export async function closeInvite(author: Author, inviteId: string): Promise<Sta
 
 /** Announces the next network key by its check value. Fails as `Roster.append` does. */
 export async function announceNetworkKey(author: Author, check: string): Promise<Statement> {
-  const revision = (author.roster.state.networkKey?.revision ?? 0) + 1
-  return write(author, { type: 'network-key', body: { check, revision } })
+  return write(author, { type: 'network-key', body: { check, ...author.roster.nextRevision('networkKey') } })
 }
 
 /**
@@ -151,8 +150,8 @@ export async function trustKey(
   author: Author,
   { publicKey, name, expires = null }: { publicKey: Uint8Array; name: string; expires?: number | null },
 ): Promise<Statement> {
-  const revision = (author.roster.state.keys.get(keyIdOf(publicKey))?.revision ?? 0) + 1
-  return write(author, { type: 'key', body: { key: toBase64(publicKey), name, revision, expires } })
+  const next = author.roster.nextRevision('keys', keyIdOf(publicKey))
+  return write(author, { type: 'key', body: { key: toBase64(publicKey), name, ...next, expires } })
 }
 
 /** Revokes a signing key for good; packages with the digests in `keep` are accepted all the same. Fails as `Roster.append`. */
@@ -189,9 +188,9 @@ export async function removePolicy(author: Author, name: string): Promise<Statem
 
 async function writePolicy(author: Author, details: PolicyDetails, removed: boolean): Promise<Statement> {
   const { name, packages, labels, keys, threshold, minVersion } = details
-  const revision = author.roster.policyRevision(name) + 1
+  const next = author.roster.nextRevision('policies', name)
   const lists = { packages: [...packages], keys: [...keys] }
-  const body = { name, ...lists, labels, threshold, min_version: minVersion, removed, revision }
+  const body = { name, ...lists, labels, threshold, min_version: minVersion, removed, ...next }
   return write(author, { type: 'policy', body })
 }
 

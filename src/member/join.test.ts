@@ -112,7 +112,7 @@ test('a code that was used says so, and leaves the home as it was', async () => 
   await (await joinHome(code)).joining
   const { folder, joining } = await joinHome(code)
   await expect(joining).rejects.toMatchObject({ code: 'invite_used' })
-  expect(await keysIn(folder)).toEqual(['trusted'])
+  expect(await readdir(folder)).toEqual([])
   expect(home.roster.state.invites.get(id)?.usedBy).toHaveLength(1)
   expect(alpha.told).toContainEqual(expect.objectContaining({ outcome: 'refused', reason: 'invite_used' }))
 })
@@ -152,7 +152,7 @@ test('who guesses a secret hears nothing, and what it has made is taken back', a
   const guessed = encodeJoinCode({ ...decodeJoinCode(code), secret: createJoinSecret() })
   const { folder, joining } = await joinHome(guessed)
   await expect(joining).rejects.toMatchObject({ code: 'invite_unknown' })
-  expect(await keysIn(folder)).toEqual(['trusted'])
+  expect(await readdir(folder)).toEqual([])
   expect(home.roster.state.nodes.size).toBe(1)
 })
 
@@ -162,7 +162,7 @@ test('a code that names another network than the one that answers is refused', a
   const other = encodeJoinCode({ ...decodeJoinCode(code), networkId: randomBytes(32).toString('hex') })
   const { folder, joining } = await joinHome(other)
   await expect(joining).rejects.toMatchObject({ code: 'wrong_network' })
-  expect(await keysIn(folder)).toEqual(['trusted'])
+  expect(await readdir(folder)).toEqual([])
 })
 
 test('where the one that made the code is away, another admin admits', async () => {
@@ -188,7 +188,7 @@ test('an admin whose authority key is locked cannot admit, and nobody answering 
   await expect(joining).rejects.toMatchObject({ code: 'no_admin_reachable' })
   await alpha.stop()
   await expect((await joinHome(code, {}, folder)).joining).rejects.toMatchObject({ code: 'no_admin_reachable' })
-  expect(await keysIn(folder)).toEqual(['trusted'])
+  expect(await readdir(folder)).toEqual([])
 })
 
 test('a join that was ended while it asked goes on with the same identity', async () => {

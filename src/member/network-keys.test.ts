@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { ManualClock } from '../base/clock.ts'
 import { silentLogger } from '../base/log.ts'
-import { announceNetworkKey, networkKeyCheck, readNetworkKey, replaceNetworkKey } from '../identity/index.ts'
+import {
+  admitAdmin,
+  announceNetworkKey,
+  createSigner,
+  networkKeyCheck,
+  Roster,
+  readNetworkKey,
+  replaceNetworkKey,
+} from '../identity/index.ts'
 import { createFleet } from './fixtures/fleet.ts'
 import { createNetworkKeys } from './network-keys.ts'
 
@@ -57,6 +65,53 @@ test('after a crash between the announcement and the move the key is there at th
   expect(keys.lacking()).toBeUndefined()
   expect(await files()).toEqual(['network.key', 'network.previous.key'])
   expect(await fileOf('network.key')).toEqual(made)
+  keys.stop()
+})
+
+test('after a crash in the middle of the move the key before is still offered, also at the start after', async () => {
+  const { author, keysFolder, first, open, files } = await home()
+  const made = new Uint8Array(randomBytes(32))
+  await announceNetworkKey(author, networkKeyCheck(made))
+  await replaceNetworkKey(join(keysFolder, 'network.next.key'), made)
+  await replaceNetworkKey(join(keysFolder, 'network.previous.key'), first)
+  await replaceNetworkKey(join(keysFolder, 'network.key'), made)
+  for (const start of ['first', 'second']) {
+    const keys = await open()
+    expect([start, keys.keys()]).toEqual([start, [made, first]])
+    expect(await files()).toEqual(['network.key', 'network.previous.key'])
+    keys.stop()
+  }
+})
+
+test('where another admin announced a key at the same time, and that one counts, one more follows: who was removed by this admin may have been handed the other', async () => {
+  const made = await fleet.found()
+  const second = await fleet.add(made, 'beta')
+  const authority = await createSigner(join(second.keysFolder, 'authority.key'))
+  await admitAdmin(made.author, { id: second.id, authority: authority.publicKey })
+  const { keysFolder, rosterFolder, roster, author } = made
+  const current = await readNetworkKey(join(keysFolder, 'network.key'))
+  const keys = await createNetworkKeys({
+    keysFolder,
+    current,
+    roster,
+    clock: new ManualClock(Date.now()),
+    log: silentLogger,
+  })
+  const other = { roster: second.roster, authority, authorId: second.id }
+  await second.roster.merge(roster.entriesAfter([]))
+  const mine = await keys.rotate(author)
+  // Its hash is lower for half of all checks.
+  const before = second.roster.entriesAfter([])
+  let theirs = mine
+  for (let count = 0; theirs.hash >= mine.hash; count++) {
+    const folder = join(rosterFolder, `copy-${count}`)
+    const copy = await Roster.create({ folder, genesis: roster.genesis })
+    await copy.merge(before)
+    theirs = await announceNetworkKey({ ...other, roster: copy }, networkKeyCheck(randomBytes(32)))
+  }
+  await roster.merge([theirs.envelope])
+  await expect.poll(() => roster.state.networkKey).toMatchObject({ revision: 2, author: author.authorId })
+  expect(keys.lacking()).toBeUndefined()
   keys.stop()
 })
 

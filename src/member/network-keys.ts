@@ -85,13 +85,18 @@ class HeldKeys implements NetworkKeys {
   #renewed: Passing[] = []
   /** Made here, and about to be announced. */
   #next: Held | undefined
+  /** What this node announced last. */
+  #made: { readonly check: string; readonly revision: number; readonly author: Author } | undefined
   #timer: TimerHandle | undefined
   #stopped = false
 
   constructor(options: NetworkKeysOptions) {
     this.#options = options
     this.#newest = held(options.current)
-    this.#stopListening = options.roster.onChange(() => this.#takeKnown())
+    this.#stopListening = options.roster.onChange(() => {
+      this.#takeKnown()
+      this.#rotateAgain()
+    })
   }
 
   /** Call it once, first. */
@@ -109,7 +114,8 @@ class HeldKeys implements NetworkKeys {
     }
     if (previous !== undefined) this.#keepOlder(previous, await this.#ageOf('previous'))
     if (next === undefined) return
-    if (next.check === announced) await this.#adopt(next)
+    // Where the file has it already only the end of the move is missing.
+    if (next.check === announced && next.check !== file?.check) await this.#adopt(next)
     else await rm(this.#path('next'), { force: true })
   }
 
@@ -155,7 +161,31 @@ class HeldKeys implements NetworkKeys {
     return added.length > 0
   }
 
-  rotate(author: Author): Promise<Statement> {
+  async rotate(author: Author): Promise<Statement> {
+    const { statement, check, revision } = await this.#announceNext(author)
+    // At the highest revision of all an equal one is the next.
+    if (revision < Number.MAX_SAFE_INTEGER) this.#made = { check, revision, author }
+    this.#rotateAgain()
+    return statement
+  }
+
+  /**
+   * Another admin announced a key at the same time, and that one counts. Its maker may not have known who was removed
+   * here, and so may those be who have handed it over since. Once for each rotation: two admins would go on for ever.
+   */
+  #rotateAgain(): void {
+    const made = this.#made
+    const { networkKey } = this.#options.roster.state
+    if (made === undefined || this.#stopped || networkKey === undefined) return
+    if (networkKey.revision === made.revision && networkKey.check === made.check) return
+    this.#made = undefined
+    if (networkKey.revision !== made.revision) return
+    this.#announceNext(made.author).catch((error: unknown) =>
+      this.#options.log.warn({ err: error }, 'the network key of another admin counts, and could not be changed again'),
+    )
+  }
+
+  #announceNext(author: Author): Promise<{ statement: Statement; check: string; revision: number }> {
     return this.#queue.run(async () => {
       const next = held(new Uint8Array(randomBytes(KEY_BYTES)))
       await replaceNetworkKey(this.#path('next'), next.key)
@@ -165,7 +195,8 @@ class HeldKeys implements NetworkKeys {
         const statement = await announceNetworkKey(author, next.check)
         // Unless another admin did the same in the same moment, and its key is the one that counts.
         if (this.#announced() === next.check) isStored = await this.#adopt(next)
-        return statement
+        const revision = statement.known?.type === 'network-key' ? statement.known.body.revision : 0
+        return { statement, check: next.check, revision }
       } finally {
         this.#next = undefined
         if (isStored) await rm(this.#path('next'), { force: true })

@@ -65,6 +65,10 @@ function trustRoutes(init: MemberRoutesInit): Route[] {
     implement(trustContract.draftRecovery, ({ body }) => trust.draftRecovery(body)),
     implement(trustContract.draftCheckpoint, () => trust.draftCheckpoint()),
     implement(trustContract.submit, ({ body }) => trust.submit(body.envelopes)),
+    implement(trustContract.export, async function* () {
+      for (const envelope of trust.export()) yield { envelope }
+    }),
+    implement(trustContract.import, ({ body }) => trust.import(body.envelopes)),
     implement(trustContract.finishRecovery, ({ body }) => trust.finishRecovery(body.remove)),
     implement(trustContract.acceptHead, () => trust.acceptHead()),
     implement(trustContract.rotateKey, () => trust.rotateKey()),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineCall } from '../api/index.ts'
+import { defineCall, defineStream } from '../api/index.ts'
 
 /** The trust of the network as this node sees it. */
 export const trustStatus = z.object({
@@ -106,6 +106,27 @@ export const trustContract = {
     summary: 'Takes statements that the root key has signed',
     body: z.strictObject({ envelopes: draftOf.describe('signed envelopes as JSON texts') }),
     response: z.object({ statements: z.int(), held: z.int().describe('how many the roster holds afterwards') }),
+  }),
+  export: defineStream({
+    method: 'GET',
+    path: '/v1/trust/statement',
+    role: 'viewer',
+    summary: 'The genesis and every statement that this node holds, in an order in which they can be taken in',
+    event: z.object({ envelope: z.string().describe('a signed envelope as JSON text') }),
+  }),
+  import: defineCall({
+    method: 'POST',
+    path: '/v1/trust/statement',
+    role: 'admin',
+    localOnly: true,
+    maxBodyBytes: 8 * 1024 * 1024,
+    summary: 'Takes statements of another node, each checked as if it came over the network',
+    body: z.strictObject({ envelopes: draftOf.describe('signed envelopes as JSON texts') }),
+    response: z.object({
+      added: z.int(),
+      refused: z.array(z.string()).describe('why each that was refused was'),
+      waiting: z.int().describe('those that follow one which has not come yet'),
+    }),
   }),
   finishRecovery: defineCall({
     method: 'POST',

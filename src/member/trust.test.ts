@@ -174,3 +174,20 @@ test('an admin that is sure of its log goes on after its last statement', async 
 function trustName(roster: Home['roster']): string {
   return [...roster.state.nodes.values()].find(({ name }) => name !== 'alpha')?.name ?? ''
 }
+
+test('what one node exports another takes in, each statement checked as one of a peer is', async () => {
+  const { alpha, beta } = await pair()
+  await alpha.members.rename('beta', 'gamma')
+  const own: unknown[] = []
+  beta.roster.onAdded((_added, from) => own.push(from))
+  const exported = alpha.trust.export()
+  expect(await beta.trust.import(exported)).toEqual({ added: 1, refused: [], waiting: 0 })
+  // Its neighbours are told, as of what it has signed itself.
+  expect(own).toEqual(['own'])
+  expect(beta.roster.digest()).toBe(alpha.roster.digest())
+  expect(await beta.trust.import(exported)).toEqual({ added: 0, refused: [], waiting: 0 })
+  const { added, refused } = await (await followingHome(await foundHome(cleanups), cleanups)).trust.import(exported)
+  expect([added, refused.length]).toEqual([0, exported.length])
+  expect(refused[0]).toContain('network')
+  expect((await beta.trust.import(['no statement'])).refused).toHaveLength(1)
+})

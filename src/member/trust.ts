@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Authority, Roster } from '../identity/index.ts'
-import { decodeEnvelope, draftCheckpoint, draftRecovery, removeNode } from '../identity/index.ts'
+import { decodeEnvelope, draftCheckpoint, draftRecovery, encodeEnvelope, removeNode } from '../identity/index.ts'
 import type { StatementView, TrustStatus } from './contract.ts'
 import type { Directory } from './directory.ts'
 import { memberErrors } from './errors.ts'
@@ -46,6 +46,10 @@ export interface Trust {
   draftCheckpoint(): RootDraft
   /** Takes what the root key has signed, as JSON texts. Fails as `Roster.submitRoot`. */
   submit(envelopes: readonly string[]): Promise<{ statements: number; held: number }>
+  /** The genesis and all statements, as JSON texts, in an order in which they can be taken in. */
+  export(): string[]
+  /** Takes statements from anywhere, as JSON texts, each checked as one of a peer is. Fails as `Roster.merge`. */
+  import(envelopes: readonly string[]): Promise<{ added: number; refused: string[]; waiting: number }>
   /** Removes these ids for good, as an admin, then changes the network key. Fails as `Authority.author` and `removeNode`. */
   finishRecovery(ids: readonly string[]): Promise<{ removed: string[]; network_key: number }>
   /** Fails as `Roster.confirmOwnLog`. */
@@ -93,6 +97,16 @@ export function createTrust(options: TrustOptions): Trust {
       const { payloadType } = roster.genesis.envelope
       const added = await roster.submitRoot(envelopes.map((text) => decodeEnvelope(Buffer.from(text), { payloadType })))
       return { statements: added.length, held: roster.size }
+    },
+    export: () =>
+      [roster.genesis.envelope, ...roster.entriesAfter([])].map((envelope) =>
+        encodeEnvelope(envelope).toString('utf8'),
+      ),
+    async import(envelopes) {
+      // As its own: connected nodes may not know them either.
+      const taken = envelopes.map((text) => Buffer.from(text))
+      const { added, rejected, waiting } = await roster.merge(taken, 'own')
+      return { added: added.length, refused: rejected.map(({ message }) => message), waiting }
     },
     async finishRecovery(ids) {
       const author = authority.author()

@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest'
 import { type HandlerInput, type Route, roleIncludes } from '../api/index.ts'
-import { systemClock } from '../base/clock.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { netContract } from './contract.ts'
 import { addressOf, withNetworks } from './fixtures/networks.ts'
 import { netRoutes } from './routes.ts'
 import type { Network } from './types.ts'
 
-function inputOf(body: unknown, query: unknown = {}): HandlerInput<Route['call']> {
-  return { body, query, signal: new AbortController().signal } as never
+function inputOf(body: unknown, query: unknown = {}, door: 'local' | 'peer' = 'local'): HandlerInput<Route['call']> {
+  return { body, query, caller: { door }, signal: new AbortController().signal } as never
 }
 
-function routesOf(network: Network, names: Record<string, string>) {
+function routesOf(network: Network, names: Record<string, string>, clock: Clock = systemClock) {
   const routes = netRoutes({
     network,
-    clock: systemClock,
+    clock,
     resolve: (text) => names[text] ?? text,
     nameOf: (peer) => Object.entries(names).find(([, id]) => id === peer)?.[0] ?? null,
   })
@@ -71,4 +71,21 @@ test('a ping that gets no answer is an event with its reason', async () => {
 test('who may deploy may not cut a node off from those who decide on trust, nor undo what a person has cut off', () => {
   for (const call of [netContract.connect, netContract.disconnect])
     expect(roleIncludes('operator', call.role)).toBe(false)
+})
+
+test('a peer that asks for pings gets one a second at most, so that it does not flood others from here', async () => {
+  await withNetworks([{}, {}], async (a, b) => {
+    await a.connect(addressOf(b))
+    const delays: number[] = []
+    const setTimeout: Clock['setTimeout'] = (run, delayMs) => {
+      delays.push(delayMs)
+      return systemClock.setTimeout(run, 0)
+    }
+    const call = routesOf(a, { office: b.id }, { ...systemClock, setTimeout })
+    const body = netContract.ping.body?.parse({ node: 'office', count: 2, interval_ms: 10 })
+    for (const door of ['local', 'peer'] as const) {
+      for await (const _event of call(netContract.ping, inputOf(body, {}, door)) as AsyncIterable<unknown>);
+    }
+    expect(delays).toEqual([10, 1000])
+  })
 })

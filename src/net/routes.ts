@@ -6,6 +6,9 @@ import { netContract } from './contract.ts'
 import { netErrors } from './errors.ts'
 import type { ConnectionInfo, Network } from './types.ts'
 
+/** Pings for another node have at least this between them: it must not use this one to flood a third. */
+const REMOTE_INTERVAL_MS = 1000
+
 /** What the calls about peers need. */
 export interface NetRoutesInit {
   network: Network
@@ -36,8 +39,9 @@ export function netRoutes({ network, clock, resolve, nameOf }: NetRoutesInit): R
         .filter((info) => query.all || info.agent === null || info.agent.startsWith('warren/'))
         .map(shown),
     ),
-    implement(netContract.ping, async function* ({ body, signal }) {
+    implement(netContract.ping, async function* ({ body, signal, caller }) {
       const peer = resolve(body.node)
+      const intervalMs = caller.door === 'peer' ? Math.max(body.interval_ms, REMOTE_INTERVAL_MS) : body.interval_ms
       for (let seq = 1; seq <= body.count; seq++) {
         const [latencyMs, error] = await pingOnce(network, peer, { timeoutMs: body.timeout_ms, signal })
         const info = network.connections().find((connection) => connection.peer === peer)
@@ -50,7 +54,7 @@ export function netRoutes({ network, clock, resolve, nameOf }: NetRoutesInit): R
           address: info?.address ?? null,
           ...(error === undefined ? {} : { error }),
         }
-        if (seq < body.count) await sleep(body.interval_ms, { signal, clock })
+        if (seq < body.count) await sleep(intervalMs, { signal, clock })
       }
     }),
     implement(netContract.connect, async ({ body, signal }) => {

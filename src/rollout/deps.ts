@@ -76,6 +76,8 @@ export interface RolloutStanding {
   isCurrent(): boolean
   /** Resolves to true once it is, and to false after the time-out. */
   whenCurrent(timeoutMs: number): Promise<boolean>
+  /** A sentence for people: what is still missing. */
+  why(): string
 }
 
 /** What the roster says to rollouts, as it is now. */
@@ -84,8 +86,12 @@ export interface RolloutRights {
   mayDeploy(node: string, app: string): boolean
   /** Whether a member is told of the rollouts of an app. */
   maySee(peer: string, app: string): boolean
+  /** Whether the roster names this id, or has removed it. */
+  isKnown(node: string): boolean
   /** Whether a node runs apps: a deploy token does not, whoever names it as a target. */
   mayRun(node: string): boolean
+  /** Names of those who can give a right. */
+  admins(): readonly string[]
   /** Age of the network, by the latest time that this node knows of. */
   networkAgeMs(): number
   /** Whether the newest word of an admin is older than `trust.max_stale`, and how old. */

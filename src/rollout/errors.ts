@@ -19,6 +19,11 @@ export const rolloutErrors = defineErrors({
     summary:
       'The node has heard of no admin for longer than `trust.max_stale`, so that it installs no package that is new to it.',
   },
+  not_current: {
+    status: 503,
+    summary:
+      'The node was away and has not yet compared its roster with others, so it begins nothing that concerns them.',
+  },
   rollout_expired: { status: 409, summary: 'The time until which the rollout may start anywhere is over.' },
   rollout_finished: { status: 409, summary: 'The rollout is over, so there is nothing left to halt.' },
   rollout_limit: { status: 429, summary: 'This node holds as many rollouts as it may; old ones must expire first.' },

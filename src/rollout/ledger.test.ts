@@ -24,6 +24,7 @@ async function newLedger(
     forbidden?: string[]
     blind?: (peer: string, app: string) => boolean
     ageMs?: () => number
+    unknown?: (node: string) => boolean
   } = {},
 ) {
   const folder = changes.folder ?? (await mkdtemp(join(tmpdir(), 'warren-ledger-')))
@@ -35,6 +36,8 @@ async function newLedger(
     rights: {
       mayDeploy: (node) => changes.forbidden?.includes(node) !== true,
       maySee: (peer, app) => changes.blind?.(peer, app) !== true,
+      isKnown: (node) => changes.unknown?.(node) !== true,
+      admins: () => ['alpha'],
       networkAgeMs: () => changes.ageMs?.() ?? 0,
     },
     clock: changes.clock ?? new ManualClock(),
@@ -245,4 +248,20 @@ test('an author that may deploy no more can stop its rollout, and not take nodes
   await expect(ledger.addHalt(halt(id, b, true))).rejects.toMatchObject({ code: 'rollout_forbidden' })
   await expect(ledger.addHalt(halt(id, b))).resolves.toMatchObject({ result: 'new' })
   expect([...(ledger.get(id)?.halts.values() ?? [])].map((each) => each.halt.revert)).toEqual([false])
+})
+
+test('evidence of nodes that the roster does not name fills no disk: keys and targets can be made up without end', async () => {
+  const all = testNodes(60)
+  const real = all.slice(0, 3)
+  const { ledger } = await newLedger({ unknown: (node) => !real.some(({ id }) => id === node) })
+  const { id, envelope } = signDocument(testDocument([all]), a.signer)
+  await ledger.addDocument(envelope)
+  const codes = new Set<string>()
+  for (const node of [...all].reverse()) {
+    await ledger.addEvidence(evidence(id, node, 'healthy')).catch((error: { code: string }) => codes.add(error.code))
+  }
+  expect([...codes]).toEqual(['rollout_invalid'])
+  const kept = [...(ledger.get(id)?.evidence.keys() ?? [])]
+  expect(kept).toHaveLength(16 + 3)
+  expect(kept).toEqual(expect.arrayContaining(real.map((node) => node.id)))
 })

@@ -10,7 +10,7 @@ import { type RolloutDocument, readDocument, type SignedDocument, waveOf } from 
 import { rolloutErrors } from './errors.ts'
 import { type Outcome, readEvidence, type SignedEvidence, worseEvidence } from './evidence.ts'
 import { readHalt, type SignedHalt, strongerHalt } from './halt.ts'
-import { findRoom } from './room.ts'
+import { findRoom, requireRoomForEvidence } from './room.ts'
 import { matchIds, shortIdOf } from './short-id.ts'
 import type { RolloutView } from './state.ts'
 
@@ -45,7 +45,7 @@ export interface LedgerDeps {
   readonly self: string
   /** The network's id. */
   network(): string
-  readonly rights: Pick<RolloutRights, 'mayDeploy' | 'maySee' | 'networkAgeMs'>
+  readonly rights: Pick<RolloutRights, 'mayDeploy' | 'maySee' | 'isKnown' | 'networkAgeMs' | 'admins'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -228,7 +228,7 @@ export class Ledger {
     if (this.#deps.rights.mayDeploy(node, document.app)) return
     if (node === this.#deps.self && isOwnAffair(document)) return
     throw rolloutErrors.rollout_forbidden(`${node} may not deploy ${document.app}`, {
-      hint: 'Deploy from a node with role operator or admin: warren nodes',
+      hint: `Ask an admin for the role operator, or for this app alone: ${this.#deps.rights.admins().join(', ')}`,
     })
   }
 
@@ -288,6 +288,7 @@ export class Ledger {
       throw rolloutErrors.rollout_invalid(`evidence of ${node}, which is no target of the rollout`)
     }
     const held = rollout.evidence.get(node)
+    if (held === undefined) requireRoomForEvidence(rollout, node, this.#deps.rights.isKnown)
     const better = held === undefined ? signed : worseEvidence(held, signed)
     if (held !== undefined && better.hash === held.hash) return { result: 'known', id }
     await this.#archive.writeEvidence(better)
@@ -382,7 +383,7 @@ export function outcomesOf(rollout: Rollout): Map<string, Outcome> {
 }
 
 /** True where a node deploys to itself alone. */
-function isOwnAffair({ author, waves }: RolloutDocument): boolean {
+export function isOwnAffair({ author, waves }: RolloutDocument): boolean {
   return waves.flat().every((target) => target === author)
 }
 

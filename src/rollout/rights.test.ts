@@ -41,11 +41,13 @@ test('by the roster, a role deploys every app and a grant its own, until it ends
   expect([operator, viewer, token].map((id) => rights.maySee(id, 'db'))).toEqual([true, true, false])
   expect(rights.maySee(token, 'api')).toBe(true)
   expect([operator, token, stranger].map((id) => rights.mayRun(id))).toEqual([true, false, true])
+  expect([operator, token, stranger].map((id) => rights.isKnown(id))).toEqual([true, true, false])
   clock.advance(DAY_MS)
   expect(rights.mayDeploy(token, 'api-1')).toBe(false)
   expect(rights.maySee(token, 'api-1')).toBe(false)
   await roster.append({ signer: authority, authorId }, { type: 'node-remove', body: { id: operator } })
   expect(rights.mayDeploy(operator, 'api-1')).toBe(false)
+  expect(rights.isKnown(operator)).toBe(true)
 })
 
 test('a roster is stale when nothing an admin signed is younger than the limit, and says how old it is', async () => {

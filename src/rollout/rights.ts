@@ -7,7 +7,9 @@ import type { RolloutRights } from './deps.ts'
 export interface RightsRoster {
   readonly genesis: { readonly timeMs: number }
   readonly state: {
-    readonly nodes: ReadonlyMap<string, { readonly kind: 'node' | 'token' }>
+    readonly nodes: ReadonlyMap<string, { readonly kind: 'node' | 'token'; readonly name: string }>
+    readonly admins: ReadonlyMap<string, unknown>
+    readonly removed: ReadonlySet<string>
     /** Newest time that an admin signed. */
     readonly newestTimeMs: number
   }
@@ -39,7 +41,9 @@ export function createRolloutRights({
   return {
     mayDeploy: (node, app) => may(node, 'operator', app),
     maySee: (peer, app) => roster.state.nodes.get(peer)?.kind !== 'token' || may(peer, 'viewer', app),
+    isKnown: (node) => roster.state.nodes.has(node) || roster.state.removed.has(node),
     mayRun: (node) => roster.state.nodes.get(node)?.kind !== 'token',
+    admins: () => [...roster.state.admins.keys()].map((id) => roster.state.nodes.get(id)?.name ?? id),
     networkAgeMs: () => roster.latestTimeMs() - roster.genesis.timeMs,
     isStale: () => {
       const ageMs = clock.now() - Math.max(roster.signedHeads.newestMs() ?? 0, roster.state.newestTimeMs)

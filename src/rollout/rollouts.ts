@@ -18,7 +18,7 @@ import { readDocument, signDocument } from './document.ts'
 import { rolloutErrors } from './errors.ts'
 import { type FollowDeps, followRollout, resultsOf } from './follow.ts'
 import { readHalt, signHalt } from './halt.ts'
-import { Ledger, type Rollout, type Statement } from './ledger.ts'
+import { isOwnAffair, Ledger, type Rollout, type Statement } from './ledger.ts'
 import { draftDocument, type PlanDeps, planRollout, type RolloutSettings } from './plan.ts'
 import { createProgressBoard } from './progress.ts'
 import { Gossip, type RolloutNetwork } from './protocol/gossip.ts'
@@ -26,6 +26,9 @@ import { phaseOf, type RolloutReport, reportOf } from './report.ts'
 import { Runner } from './runner.ts'
 import { untilCurrent } from './standing.ts'
 import type { FaultPoint } from './turn.ts'
+
+/** A node that has just started compares its roster in a moment. */
+const CURRENT_WAIT_MS = 5000
 
 export interface RolloutsInit<P extends StoredPackage = StoredPackage> {
   /** `rollouts/` of the home. */
@@ -144,13 +147,14 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
   /**
    * Begins a signed rollout and follows it; it goes on whatever becomes of the caller. Submitting one that is known
    * already only follows it. Fails before the first event with `rollout_invalid`, `rollout_forbidden`,
-   * `rollout_conflict` (a later or equal generation is known), `rollout_expired`, `package_missing`.
+   * `rollout_conflict` (a later or equal generation is known), `rollout_expired`, `package_missing`, `not_current`.
    */
   async *submit(envelope: Envelope, options: FollowOptions): AsyncGenerator<RolloutEvent> {
     const { id, document } = readDocument(envelope)
     if (this.#ledger.get(id) === undefined) {
       this.#requireNewest(document.app, document.base)
       await this.#requirePackage(document.package)
+      if (!isOwnAffair(document)) await this.#requireCurrent()
       await this.#ledger.addDocument(envelope)
     }
     yield* this.#follow(this.#ledger.resolve(id), options)
@@ -240,6 +244,15 @@ export class Rollouts<P extends StoredPackage = StoredPackage> {
         hint: `Look at the last one (warren rollout status ${last === undefined ? app : this.#ledger.shortId(last.id)}), then deploy again.`,
       },
     )
+  }
+
+  /** The targets would wait for this node, and its author would not know for what. */
+  async #requireCurrent(): Promise<void> {
+    const { standing, directory } = this.#init
+    if (await standing.whenCurrent(CURRENT_WAIT_MS)) return
+    throw rolloutErrors.not_current(`${directory.self.name} begins no rollout yet: ${standing.why()}`, {
+      hint: 'See which nodes it reaches: warren nodes',
+    })
   }
 
   async #requirePackage(wanted: { name: string; version: string; digest: string }): Promise<void> {

@@ -5,6 +5,11 @@ import type { Rollout } from './ledger.ts'
 const MAX_ROLLOUTS = 1000
 /** Of these by one author: the newest of each app is kept for good, so one key with many app names could else fill all. */
 const MAX_PER_AUTHOR = 500
+/**
+ * Pieces of evidence that one rollout keeps of nodes that the roster does not name, which may be about to join: who may
+ * deploy could else make up targets with their keys, and fill every disk.
+ */
+const MAX_UNKNOWN = 16
 
 /**
  * The rollout that is to give its place to a further one by `author`; undefined where there is room. Where all places are
@@ -23,4 +28,10 @@ export function findRoom(
   const [first] = useless.toSorted((a, b) => a.evidence.size - b.evidence.size)
   if (first !== undefined) return first
   throw rolloutErrors.rollout_limit(`${MAX_ROLLOUTS} rollouts are held; the oldest end within a day`)
+}
+
+/** Fails with `rollout_invalid` where a first piece of evidence by this node would be one too many. */
+export function requireRoomForEvidence({ evidence }: Rollout, node: string, isKnown: (node: string) => boolean): void {
+  if (isKnown(node) || [...evidence.keys()].filter((other) => !isKnown(other)).length < MAX_UNKNOWN) return
+  throw rolloutErrors.rollout_invalid(`evidence of ${node}, which is in no roster`)
 }

@@ -15,7 +15,7 @@ import type {
 import type { RolloutDocument } from './document.ts'
 import { rolloutErrors } from './errors.ts'
 import { signEvidence } from './evidence.ts'
-import type { Ledger, Rollout } from './ledger.ts'
+import { isOwnAffair, type Ledger, type Rollout } from './ledger.ts'
 import { type ProgressBoard, throttleProgress } from './progress.ts'
 import { nextStep, type Step, stoppedBecause } from './state.ts'
 import { describe, type FaultPoint, runTurn, type TurnResult } from './turn.ts'
@@ -108,8 +108,14 @@ export class Runner<P extends StoredPackage = StoredPackage> {
     this.#clearTimer(id)
     const step = nextStep(this.#deps.ledger.viewOf(rollout))
     if (step.kind === 'wait') this.#evaluateAfter(id, step.untilMs)
-    else if (step.kind === 'start' && !this.#deps.standing.isCurrent()) void this.#restUntilReady(id)
+    else if (step.kind === 'start' && !this.#isReady(rollout)) void this.#restUntilReady(id)
     else if (step.kind !== 'none') this.#begin(rollout, step)
+  }
+
+  /** What a person at this node deploys to it alone is nobody else's affair. */
+  #isReady({ document }: Rollout): boolean {
+    const { standing, self } = this.#deps
+    return standing.isCurrent() || (document.author === self && isOwnAffair(document))
   }
 
   /** Nothing is begun by a node that may not have heard of who was removed and what was stopped. */

@@ -104,6 +104,7 @@ test('a node that is not current begins its turn when it is, and not before', as
   machine.standing = {
     isCurrent: () => current,
     whenCurrent: () => new Promise((resolve) => void asked.push(resolve)),
+    why: () => '',
   }
   await machine.stop?.()
   await fleet.start(1)
@@ -117,10 +118,25 @@ test('a node that is not current begins its turn when it is, and not before', as
   expect(machine.running?.version).toBe('1.0.0')
 })
 
+test('a node that is not current deploys to itself alone, and says why it begins nothing for others', async () => {
+  await fleetOf(2)
+  const [machine, other] = [fleet.machine(0), fleet.machine(1)]
+  const why = () => 'it has compared its roster with 0 of 1 members'
+  const whenCurrent = (timeoutMs: number): Promise<boolean> =>
+    timeoutMs > 10_000 ? new Promise(() => undefined) : Promise.resolve(false)
+  machine.standing = { isCurrent: () => false, whenCurrent, why }
+  await machine.stop?.()
+  await fleet.start(0)
+  await expect(fleet.deploy(1)).rejects.toMatchObject({ code: 'not_current', message: expect.stringContaining(why()) })
+  expect(fleet.engine(0).list()).toEqual([])
+  expect((await fleet.deploy(1, { all: false, on: [machine.node.name] })).end.ok).toBe(true)
+  expect([machine.running?.version, other.running]).toEqual(['1.0.0', undefined])
+})
+
 test('a node that stops while it waits to be current stops at once', async () => {
   await fleetOf(2)
   const machine = fleet.machine(1)
-  machine.standing = { isCurrent: () => false, whenCurrent: () => new Promise(() => undefined) }
+  machine.standing = { isCurrent: () => false, whenCurrent: () => new Promise(() => undefined), why: () => '' }
   await machine.stop?.()
   await fleet.start(1)
   void fleet.deploy(1).catch(() => undefined)

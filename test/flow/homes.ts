@@ -55,14 +55,12 @@ export interface Homes {
   found(home: Home): Promise<{ id: string; network: string; recovery_phrase: string }>
   /** Lets a new home join through an admin, by that name. */
   join(admin: Home, name: string, ...inviteWords: string[]): Promise<Home>
-  /** Several at once, with nothing but their names. */
-  joinAll(admin: Home, ...names: string[]): Promise<Home[]>
   /** Joins by a code, and fails the test where that does not work. */
   joinBy(home: Home, code: string, ...words: string[]): Promise<void>
   /** A folder with a manifest and a shell script. */
   writeApp(app: string, version: string, options?: AppOptions): Promise<string>
-  /** A package file, signed by the key of that home, or by another. */
-  pack(home: Home, app: string, version: string, ...words: string[]): Promise<string>
+  /** A package file of `api 1.0.0`, signed by the key of that home, or by another. */
+  pack(home: Home, what: string, ...words: string[]): Promise<string>
   /** Stops what still runs and deletes the folder. */
   cleanup(): Promise<void>
 }
@@ -70,7 +68,7 @@ export interface Homes {
 /** A folder for homes. The caller ends it by `cleanup()`. */
 export async function createHomes(): Promise<Homes> {
   const main = await programPath()
-  const folder = await mkdtemp(join(tmpdir(), 'warren-trust-'))
+  const folder = await mkdtemp(join(tmpdir(), 'warren-homes-'))
   const made: Home[] = []
   const said: Said[] = []
   const children = new Set<Command>()
@@ -92,7 +90,6 @@ export async function createHomes(): Promise<Homes> {
       await homes.joinBy(home, await inviteFrom(admin, '--name', name, ...inviteWords))
       return home
     },
-    joinAll: (admin, ...names) => Promise.all(names.map((name) => homes.join(admin, name))),
     async joinBy(home, code, ...words) {
       const { code: exit, out } = await home.runWith({ input: `${code}\n` }, 'join', '-', ...words, '--json')
       if (exit !== 0) throw new Error(`${home.name} did not join: ${out}`)
@@ -105,7 +102,8 @@ export async function createHomes(): Promise<Homes> {
       for (const [file, content] of Object.entries(files)) await writeFile(join(target, file), content)
       return target
     },
-    async pack(home, app, version, ...words) {
+    async pack(home, what, ...words) {
+      const [app = '', version = ''] = what.split(' ')
       const from = await homes.writeApp(app, version)
       return (await home.ask<{ file: string }>('pack', from, '--output', folder, '--json', ...words)).file
     },
@@ -215,7 +213,7 @@ export async function inviteFrom(admin: Home, ...words: string[]): Promise<strin
 export const nodesOf = (home: Home) => askDaemon(home, (client) => client.call(memberContract.list, {}))
 
 /** What is asked for again and again goes straight to the socket, as the commands do. */
-async function askDaemon<T>({ folder, env }: Home, ask: (client: ApiClient) => Promise<T>): Promise<T> {
+export async function askDaemon<T>({ folder, env }: Home, ask: (client: ApiClient) => Promise<T>): Promise<T> {
   const client = await connectLocal({ home: folder, env })
   try {
     return await ask(client)

@@ -82,7 +82,7 @@ test('a machine joins by a code as argument, on standard input and in the enviro
 }, 60_000)
 
 test('where clocks are an hour ahead and an hour behind, deploys and removals work as elsewhere', async () => {
-  await alice.must('deploy', await homes.pack(alice, 'api', '1.0.0'), '--all', '--json')
+  await alice.must('deploy', await homes.pack(alice, 'api 1.0.0'), '--all', '--json')
   for (const home of [carol, dave]) {
     expect(await home.status()).toMatchObject({ stale: false, standing: { current: true }, alarms: [] })
   }

@@ -29,7 +29,8 @@ const change = async (...words: string[]) => {
   await untilAgree(alice, bob)
   return result
 }
-const packBy = (key: string, app: string, version: string) => homes.pack(alice, app, version, '--key', keyFile(key))
+const packBy = (key: string, app: string, version: string) =>
+  homes.pack(alice, `${app} ${version}`, '--key', keyFile(key))
 const deploy = (file: string, on: string, ...words: string[]) =>
   alice.run('deploy', file, '--on', on, ...words, '--json')
 const runs = async (home: Home, app: string) =>
@@ -109,22 +110,19 @@ test('a key that follows another counts at once, and the old one until the overl
 }, 60_000)
 
 test('a node that no admin has spoken to for long installs nothing new, unless it is told to', async () => {
-  const first = await homes.pack(alice, 'calm', '1.0.0')
-  const second = await homes.pack(alice, 'calm', '1.1.0')
-  const third = await homes.pack(alice, 'calm', '2.0.0')
-  for (const file of [first, second]) await bob.must('deploy', file, '--on', 'bob', '--json')
+  const next = await homes.pack(alice, 'turn 2.0.0')
   await bob.must('config', 'set', 'trust.max_stale', '2s')
   await bob.kill()
   await bob.must('daemon', 'start')
   await until(async () => expect((await bob.status()).standing.current).toBe(true))
   await alice.kill()
   await until(async () => expect((await bob.status()).stale).toBe(true))
-  expect(await runs(bob, 'calm')).toMatchObject({ version: '1.1.0', status: 'running' })
-  const refused = await bob.run('deploy', third, '--on', 'bob', '--json')
+  expect(await runs(bob, 'turn')).toMatchObject({ version: '1.0.1', status: 'running' })
+  const refused = await bob.run('deploy', next, '--on', 'bob', '--json')
   expect(refused.code).not.toBe(0)
   expect(refused.out).toContain('roster_stale')
-  await bob.must('app', 'rollback', 'calm', '--json')
-  expect(await runs(bob, 'calm')).toMatchObject({ version: '1.0.0', status: 'running' })
-  await bob.must('deploy', third, '--on', 'bob', '--accept-stale', '--json')
-  expect(await runs(bob, 'calm')).toMatchObject({ version: '2.0.0', status: 'running' })
+  await bob.must('app', 'rollback', 'turn', '--json')
+  expect(await runs(bob, 'turn')).toMatchObject({ version: '1.0.0', status: 'running' })
+  await bob.must('deploy', next, '--on', 'bob', '--accept-stale', '--json')
+  expect(await runs(bob, 'turn')).toMatchObject({ version: '2.0.0', status: 'running' })
 }, 60_000)

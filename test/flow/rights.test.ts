@@ -14,9 +14,9 @@ beforeAll(async () => {
   bob = await homes.join(alice, 'bob')
   await untilSees(bob, ['alice', 'bob'])
   packages = {
-    api: await homes.pack(alice, 'api', '1.0.0'),
-    api2: await homes.pack(alice, 'api', '2.0.0'),
-    web: await homes.pack(alice, 'web', '1.0.0'),
+    api: await homes.pack(alice, 'api 1.0.0'),
+    api2: await homes.pack(alice, 'api 2.0.0'),
+    web: await homes.pack(alice, 'web 1.0.0'),
   }
   for (const file of [packages.api, packages.web]) await alice.must('deploy', file, '--on', 'alice', '--json')
 }, 90_000)

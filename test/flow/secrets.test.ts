@@ -115,7 +115,7 @@ test('codes, tokens, phrases, passphrases and keys are used in every way that th
     ({ words }) => words[0] === 'token',
   )
   const job = await homes.add('job')
-  const api = await homes.pack(alice, 'api', '1.0.0')
+  const api = await homes.pack(alice, 'api 1.0.0')
   const deployed = await job.runWith({ env: { WARREN_TOKEN: token } }, 'deploy', api, '--all', '--json')
   expect({ code: deployed.code, out: deployed.out }).toMatchObject({ code: 0 })
   expect((await job.runWith({ env: { WARREN_TOKEN: `${token.slice(0, -1)}?` } }, 'list', '--json')).code).not.toBe(0)

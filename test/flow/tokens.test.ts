@@ -25,7 +25,7 @@ beforeAll(async () => {
   job = await homes.add('job')
   temporary = join(homes.folder, 'temporary')
   await mkdir(temporary)
-  for (const app of ['api', 'web']) files.set(app, await homes.pack(alice, app, '1.0.0'))
+  for (const app of ['api', 'web']) files.set(app, await homes.pack(alice, `${app} 1.0.0`))
 }, 60_000)
 afterAll(() => homes?.cleanup(), 60_000)
 

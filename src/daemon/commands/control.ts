@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { connectLocal } from '../../api/index.ts'
 import { WarrenError } from '../../base/errors.ts'
+import { identityOfProcess, isProcessAlive } from '../../base/proc.ts'
 import { sleep } from '../../base/wait.ts'
 import type { CommandContext } from '../../command/index.ts'
 import { daemonContract } from '../contract.ts'
@@ -101,9 +102,11 @@ export async function stopDaemon(
   { apps }: { apps: boolean },
 ): Promise<{ pid: number; apps_stopped: string[] }> {
   const client = await connectLocal({ home: context.home, env: context.env })
+  const { pid } = await client.call(daemonContract.status, {}, { signal: context.signal })
+  const identity = identityOfProcess(pid)
   const stopped = await client.call(daemonContract.stop, { body: { apps } }, { signal: context.signal })
   const deadline = performance.now() + STOP_TIMEOUT_MS
-  while (isAlive(stopped.pid)) {
+  while (identity !== undefined && isProcessAlive(identity)) {
     if (performance.now() > deadline) {
       throw daemonErrors.daemon_stop_failed(
         `the daemon (pid ${stopped.pid}) still runs after ${STOP_TIMEOUT_MS / 1000} s`,
@@ -113,13 +116,4 @@ export async function stopDaemon(
     await sleep(POLL_MS, { signal: context.signal })
   }
   return stopped
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }

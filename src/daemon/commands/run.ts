@@ -3,6 +3,9 @@ import { toWarrenError } from '../../base/errors.ts'
 import { defineCommand, list } from '../../command/index.ts'
 import { tellReady } from '../ready.ts'
 
+/** For the last line of output to be written. */
+const EXIT_DELAY_MS = 50
+
 export const runCommand = defineCommand({
   name: 'daemon run',
   summary: 'Run the daemon in the foreground',
@@ -28,6 +31,8 @@ export const runCommand = defineCommand({
       context.signal.addEventListener('abort', () => void daemon.stop(), { once: true })
       if (context.signal.aborted) await daemon.stop()
       await daemon.stopped
+      // libp2p leaves a timer of a second behind it; unreferenced, this one ends what is only waiting for that.
+      setTimeout(() => process.exit(), EXIT_DELAY_MS).unref()
       return { json: { stopped: true }, exitCode: 0 }
     } catch (thrown) {
       const error = toWarrenError(thrown)

@@ -47,6 +47,12 @@ const publicKey = z.string().transform((text, context) => {
 const labels = z
   .record(labelKey, labelValue)
   .refine((record) => Object.keys(record).length <= MAX_LABELS, `must be at most ${MAX_LABELS} labels`)
+/** What says something anew of a subject. */
+const revised = {
+  revision: whole.min(1),
+  /** A statement of the same subject and revision that this one goes before: beyond the highest number there is no next. */
+  replaces: hash.nullable().default(null),
+}
 const cutOff = z.object({ seq: whole, hash })
 const patterns = z.array(pattern).min(1).max(MAX_PATTERNS)
 const grant = z.object({
@@ -79,7 +85,7 @@ export const BODIES = {
     role: z.enum(ROLES),
     labels,
     expires: time.nullable(),
-    revision: whole.min(1),
+    ...revised,
     /** `token`: an identity for a job that deploys; it runs nothing and is nobody's target. */
     kind: z.enum(['node', 'token']).default('node'),
     /** Rights beside the role, narrowed to apps or services. */
@@ -101,12 +107,12 @@ export const BODIES = {
   /** Ends an invite, by its key id, for good. */
   'invite-close': z.object({ invite: hash }),
   /** Announces the next network key by its check value; members hand the key itself to one another. */
-  'network-key': z.object({ check: hash, revision: whole.min(1) }),
+  'network-key': z.object({ check: hash, ...revised }),
   /** Trusts a package signing key, for good or for a time. */
   key: z.object({
     key: publicKey,
     name: z.string().refine(isKeyName),
-    revision: whole.min(1),
+    ...revised,
     expires: time.nullable().default(null),
   }),
   /** Revokes a signing key, by its id, for good; packages with these digests are accepted all the same. */
@@ -124,7 +130,7 @@ export const BODIES = {
     min_version: z.string().max(256).nullable(),
     /** True ends the policy. */
     removed: z.boolean().default(false),
-    revision: whole.min(1),
+    ...revised,
   }),
   /** The next admin set. `removed` names every admin that leaves it, with the last entry of its log that is accepted. */
   admins: z.object({

@@ -10,6 +10,7 @@ import { ROOT_AUTHOR } from './constants.ts'
 import { type Evaluation, evaluate, timesOf } from './evaluate.ts'
 import type { Genesis } from './genesis.ts'
 import type { Place, StatementSet, Verified } from './statement-set.ts'
+import { decidingRows } from './subjects.ts'
 
 /** Live hashes that a part has room for in place of one log of the frontier. */
 const FRONTIER_COST = Math.ceil(MAX_LIVE_HASHES / MAX_FRONTIER)
@@ -159,7 +160,7 @@ function liveSubjects({ evaluation, nowMs }: Source): Verified[] {
   }
   const invites = counted.filter(({ known }) => known?.type === 'invite' && needed.has(keyIdOf(known.body.key)))
   const others = [newest.keys, newest.policies, newest.networkKey].flatMap((found) => [...found.values()])
-  return [...live, ...invites, ...others.map(([statement]) => statement)]
+  return [...live, ...invites, ...others.map(([statement]) => statement), ...decidingRows(newest, counted)]
 }
 
 /**

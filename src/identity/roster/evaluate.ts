@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { type AdminSet, buildAdminSets } from './admin-sets.ts'
 import { isKnownType } from './bodies.ts'
-import { LARGE_ROSTER_STATEMENTS, ROOT_AUTHOR, STRANGERS } from './constants.ts'
+import { LARGE_ROSTER_BYTES, LARGE_ROSTER_STATEMENTS, ROOT_AUTHOR, STRANGERS } from './constants.ts'
 import type { Genesis } from './genesis.ts'
 import { type LogLine, readLog } from './log-line.ts'
 import { type Cuts, evaluateRemovals } from './removals.ts'
 import type { Alarm, RosterState } from './state.ts'
-import type { StatementSet, Verified } from './statement-set.ts'
+import { type StatementSet, type Verified, voidCostOf } from './statement-set.ts'
 import { invitesOf, keysOf, type NewestStatements, networkKeyOf, newestOf, nodesOf, policiesOf } from './subjects.ts'
 
 /** The last accepted entry of an author's log. */
@@ -42,7 +42,7 @@ export interface Evaluation {
 export function evaluate(genesis: Genesis, statements: StatementSet): Evaluation {
   const sets = buildAdminSets(genesis, statements)
   const cuts = evaluateRemovals(statements, sets)
-  const { current, belongs, logOf, rivals } = followSets({ sets, cuts, genesis, statements })
+  const { current, belongs, logOf, isForked } = followSets({ sets, cuts, genesis, statements })
   const alarms: Alarm[] = []
   const heads: Head[] = []
   const frozen = new Set<string>()
@@ -58,7 +58,7 @@ export function evaluate(genesis: Genesis, statements: StatementSet): Evaluation
       alarms.push(forkedLog(author, log.forkedAt))
     }
   }
-  if (rivals > 1) alarms.push(forkedSets(rivals, current))
+  if (isForked) alarms.push(forkedSets(current))
   const counted = selectCounted(accepted, current)
   const removed = removedIds(statements, cuts)
   const out = new Set([...removed, ...cuts.removals.map(({ target }) => target)])
@@ -66,7 +66,7 @@ export function evaluate(genesis: Genesis, statements: StatementSet): Evaluation
   for (const statement of counted) {
     if (statement.known === undefined) alarms.push(notUnderstood(statement))
   }
-  const isLarge = statements.size >= LARGE_ROSTER_STATEMENTS
+  const isLarge = statements.size >= LARGE_ROSTER_STATEMENTS || statements.bytes >= LARGE_ROSTER_BYTES
   if (isLarge) alarms.push(largeRoster())
   const newest = newestOf(counted)
   const invites = invitesOf(counted, admins)
@@ -102,8 +102,7 @@ export function timesOf(
   const line = new Set<string>()
   for (let set: AdminSet | undefined = current; set !== undefined; set = set.parent) line.add(set.hash)
   return counted.filter(
-    ({ author, type, hash }) =>
-      (author === ROOT_AUTHOR || admins.has(author)) && (type !== 'admins' || line.has(hash)),
+    ({ author, type, hash }) => (author === ROOT_AUTHOR || admins.has(author)) && (type !== 'admins' || line.has(hash)),
   )
 }
 
@@ -114,7 +113,7 @@ function countVoid(
   for (const statement of all) {
     if (accepted.has(statement)) continue
     const whose = cuts.isByAdmin(statement) ? statement.author : STRANGERS
-    voidCounts.set(whose, (voidCounts.get(whose) ?? 0) + 1)
+    voidCounts.set(whose, (voidCounts.get(whose) ?? 0) + voidCostOf(statement))
   }
 }
 
@@ -166,15 +165,15 @@ function followSets({
     const settled = proposals.filter(({ statement }) => statement && statements.isCovered(statement))
     const [only, ...others] = [byRoot, settled, proposals].find(({ length }) => length > 0) ?? []
     if (only === undefined || others.length > 0) {
-      return { current, belongs, logOf, rivals: only === undefined ? 0 : others.length + 1 }
+      return { current, belongs, logOf, isForked: only !== undefined }
     }
     current = only
   }
 }
 
-function forkedSets(count: number, { version }: AdminSet): Alarm {
+function forkedSets({ version }: AdminSet): Alarm {
   const next = version + 1
-  const message = `there are ${count} different versions ${next} of the admin set: it stays at version ${version}`
+  const message = `there are different versions ${next} of the admin set: it stays at version ${version}`
   return { code: 'admins_fork', subject: String(next), message }
 }
 
@@ -207,7 +206,7 @@ function forkedLog(author: string, place: number): Alarm {
 }
 
 function largeRoster(): Alarm {
-  const message = `the roster holds ${LARGE_ROSTER_STATEMENTS} statements or more: let the root sign a checkpoint`
+  const message = 'three quarters of the room for statements are taken: let the root sign a checkpoint'
   return { code: 'roster_large', subject: 'roster', message }
 }
 

@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest'
 import { type Envelope, sealEnvelope } from '../envelope.ts'
 import type { BodyInput } from './bodies.ts'
-import { MAX_TIME_MS, MAX_VOID_STATEMENTS, ROSTER_PAYLOAD_TYPE } from './constants.ts'
+import {
+  MAX_ROSTER_BYTES,
+  MAX_STATEMENT_BYTES,
+  MAX_TIME_MS,
+  MAX_VOID_STATEMENTS,
+  ROSTER_PAYLOAD_TYPE,
+} from './constants.ts'
 import {
   adminsBody,
   alice,
@@ -65,9 +71,18 @@ test('the statements of keys that only a removed admin names have the room of on
   const flood = [forge.write(alice, 'admins', adminsBody([alice, ...strangers], { version: 2, previous })).envelope]
   for (let at = 0; at < 50; at++) for (const by of strangers) flood.push(forge.write(by, 'later', {}).envelope)
   const { evaluation, rejected, statements } = settle(genesis, [...all, ...flood], [3, 1, 700])
+  // The set itself is more than a KiB of what counts for nothing, of alice's.
   expect(statements.size).toBe(all.length + 1 + MAX_VOID_STATEMENTS)
   expect(new Set(rejected.map(({ reason }) => reason))).toEqual(new Set(['author_void']))
   expect(evaluation.state).toEqual(before.state)
+})
+
+test('what counts for nothing takes less room the longer it is, so that who was removed cannot fill the roster', () => {
+  const { forge, all } = withAliceRemoved()
+  const rest = 'x'.repeat(MAX_STATEMENT_BYTES - 1000)
+  const flood = Array.from({ length: 100 }, () => forge.write(alice, 'later', { rest }).envelope)
+  const { statements } = settle(genesis, [...all, ...flood], [3])
+  expect(statements.bytes).toBeLessThan(MAX_VOID_STATEMENTS * 1024 + 2 * MAX_STATEMENT_BYTES)
 })
 
 test('a member that leaves the signature of a new root key away keeps nobody on the old one', () => {
@@ -172,12 +187,27 @@ test('a thousand versions of the admin set, each with other admins', { timeout }
 test('thousands of removals of one admin, each with another cut-off', { timeout }, () => {
   const forge = createForge(genesis)
   const all = [forge.write(alice, 'admins', adminsBody([alice, bob], { version: 2, previous })).envelope]
-  const log = Array.from({ length: 4000 }, (_none, at) => forge.write(bob, 'node', nodeBody(carol, { revision: at + 1 })))
+  const log = Array.from({ length: 4000 }, (_none, at) =>
+    forge.write(bob, 'node', nodeBody(carol, { revision: at + 1 })),
+  )
   const removals = log
     .toReversed()
     .map(({ seq, hash }) => forge.write(alice, 'node-remove', { id: bob.id, last: { seq, hash } }))
   const { evaluation } = settle(genesis, [...all, ...[...log, ...removals].map(({ envelope }) => envelope)])
   expect(evaluation.state.nodes.get(carol.id)?.revision).toBe(1)
+})
+
+test('an admin that fills the roster with long statements stops before it fills the memory', { timeout }, () => {
+  const forge = createForge(genesis)
+  const rest = 'x'.repeat(MAX_STATEMENT_BYTES - 1000)
+  const count = Math.ceil(MAX_ROSTER_BYTES / rest.length) + 10
+  const all = Array.from({ length: count }, () => forge.write(alice, 'later', { rest }).envelope)
+  const { statements, rejected, evaluation } = settle(genesis, all)
+  expect(statements.bytes).toBeLessThan(MAX_ROSTER_BYTES + MAX_STATEMENT_BYTES)
+  expect(rejected[0]).toMatchObject({ reason: 'roster_full' })
+  expect(evaluation.state.alarms.at(-1)).toMatchObject({ code: 'roster_large' })
+  const recovery = forge.write(root, 'admins', adminsBody([alice], { version: 2, previous }))
+  expect(settle(genesis, [...all, recovery.envelope]).evaluation.state.adminVersion).toBe(2)
 })
 
 function placeOf(envelope: Envelope | undefined) {

@@ -2,7 +2,14 @@ import { keyIdOf } from '../ed25519.ts'
 import { type Envelope, signersOf } from '../envelope.ts'
 import { type AdminSet, authorKeys, buildAdminSets, growAdminSets } from './admin-sets.ts'
 import { newestCheckpoint, prune } from './checkpoint.ts'
-import { MAX_STATEMENTS, MAX_VOID_STATEMENTS, MAX_WAITING_STATEMENTS, ROOT_AUTHOR, STRANGERS } from './constants.ts'
+import {
+  MAX_ROSTER_BYTES,
+  MAX_STATEMENTS,
+  MAX_VOID_STATEMENTS,
+  MAX_WAITING_STATEMENTS,
+  ROOT_AUTHOR,
+  STRANGERS,
+} from './constants.ts'
 import { type Evaluation, evaluate } from './evaluate.ts'
 import type { Genesis } from './genesis.ts'
 import {
@@ -13,7 +20,7 @@ import {
   type Rejection,
   type Statement,
 } from './statement.ts'
-import { StatementSet, type Verified } from './statement-set.ts'
+import { StatementSet, type Verified, voidCostOf } from './statement-set.ts'
 import { WaitingRoom } from './waiting.ts'
 
 /** A statement that was not taken, and why. */
@@ -177,8 +184,12 @@ export class StatementIntake {
     const { tips, voidCounts, evaluation } = go
     const { author, signedBy, prev, hash } = statement
     // The root makes room, and undoes what a thief filled it with: it always has a place.
-    if (this.#statements.size >= MAX_STATEMENTS && author !== ROOT_AUTHOR) {
-      throw new Refusal('roster_full', `the roster holds ${MAX_STATEMENTS} statements, the most that nodes accept`)
+    const { size, bytes } = this.#statements
+    if ((size >= MAX_STATEMENTS || bytes >= MAX_ROSTER_BYTES) && author !== ROOT_AUTHOR) {
+      throw new Refusal(
+        'roster_full',
+        `the roster holds ${size} statements of ${bytes} bytes, the most that nodes accept`,
+      )
     }
     if (this.#statements.isCovered(statement)) return
     const isStranger = !this.#isByAdmin(statement, go)
@@ -189,7 +200,7 @@ export class StatementIntake {
       return
     }
     const whose = isStranger ? STRANGERS : author
-    const count = (voidCounts.get(whose) ?? 0) + 1
+    const count = (voidCounts.get(whose) ?? 0) + voidCostOf(statement)
     if (count > MAX_VOID_STATEMENTS) {
       throw new Refusal('author_void', `${whose} has ${MAX_VOID_STATEMENTS} statements that count for nothing already`)
     }

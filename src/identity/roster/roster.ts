@@ -22,6 +22,7 @@ import { SignedHeads } from './signed-head.ts'
 import { type RosterState, rightsOf } from './state.ts'
 import { decodeStatementEnvelope, type Statement } from './statement.ts'
 import type { Place, Verified } from './statement-set.ts'
+import { type NewestStatements, nextRevision } from './subjects.ts'
 
 /** Statements taken in one go between which the event loop gets its turn: about 10 ms of verifying. */
 const SLICE = 64
@@ -183,9 +184,9 @@ export class Roster {
     const isIn = ({ admins }: AdminSet): boolean => admins.has(id)
     return statements.ofType('node').some(isOf) || [...this.#evaluation.sets.values()].some(isIn)
   }
-  /** The revision that a policy has now, also an ended one; 0 where none was ever made. */
-  policyRevision(name: string): number {
-    return this.#evaluation.newest.policies.get(name)?.[1].revision ?? 0
+  /** What a statement needs to be the newest of its subject: a node's id, a key's id, a policy's name, or none. */
+  nextRevision(of: keyof NewestStatements, subject = ''): { revision: number; replaces?: string } {
+    return nextRevision(this.#evaluation.newest[of].get(subject))
   }
 
   /** Hears each new state, after it was flushed to disk, until the returned function is called. */
@@ -210,10 +211,10 @@ export class Roster {
    * refused is in `rejected` with its reason; what a checkpoint did away with is dropped without a word. Resolves when
    * what was new is flushed; fails, having changed nothing, where it cannot be stored (`disk_full`).
    */
-  merge(statements: readonly (Envelope | Uint8Array)[]): Promise<MergeResult> {
+  merge(statements: readonly (Envelope | Uint8Array)[], from: StatementOrigin = 'peer'): Promise<MergeResult> {
     return this.#queue.run(async () => {
       const taken = await this.#take(statements)
-      await this.#commit(taken, 'peer')
+      await this.#commit(taken, from)
       return { added: taken.added, rejected: taken.rejected, waiting: taken.waiting }
     })
   }

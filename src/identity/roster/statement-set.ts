@@ -23,6 +23,7 @@ export interface Place {
 export class StatementSet {
   /** The checkpoint that says what exists of what it covers. */
   readonly base: Checkpoint | undefined
+  #bytes = 0
   readonly #byHash = new Map<string, Verified>()
   readonly #byAuthor = new Map<string, Verified[]>()
   readonly #byType = new Map<string, Verified[]>()
@@ -34,6 +35,10 @@ export class StatementSet {
 
   get size(): number {
     return this.#byHash.size
+  }
+  /** Of all payloads but the root's. */
+  get bytes(): number {
+    return this.#bytes
   }
   get(hash: string): Verified | undefined {
     return this.#byHash.get(hash)
@@ -85,11 +90,12 @@ export class StatementSet {
   }
   add(statement: Verified): void {
     this.#byHash.set(statement.hash, statement)
+    this.#bytes += bytesOf(statement)
     for (const list of this.#lists(statement)) list.push(statement)
   }
   /** Takes back the statement added last, for instance because it could not be stored. */
   remove(statement: Verified): void {
-    this.#byHash.delete(statement.hash)
+    if (this.#byHash.delete(statement.hash)) this.#bytes -= bytesOf(statement)
     for (const list of this.#lists(statement)) if (list.at(-1) === statement) list.pop()
   }
   #lists(statement: Verified): Verified[][] {
@@ -99,6 +105,15 @@ export class StatementSet {
       listAt(this.#after, `${statement.author} ${statement.prev}`),
     ]
   }
+}
+
+/** What a statement takes of the room for those that count for nothing. */
+export function voidCostOf({ envelope }: Verified): number {
+  return Math.ceil(envelope.payload.length / 1024)
+}
+
+function bytesOf({ author, envelope }: Verified): number {
+  return author === ROOT_AUTHOR ? 0 : envelope.payload.length
 }
 
 function listAt(map: Map<string, Verified[]>, key: string): Verified[] {

@@ -26,7 +26,24 @@ export interface NewestStatements {
   readonly networkKey: Newest<'network-key'>
 }
 
-/** Of each subject the statement with the highest revision; of equal ones that with the lowest hash. */
+/** The statements that the newest ones replace, one after another: without them others of that revision could come before. */
+export function decidingRows(newest: NewestStatements, counted: readonly Verified[]): Verified[] {
+  const byHash = new Map(counted.map((statement) => [statement.hash, statement]))
+  const revised = [newest.nodes, newest.keys, newest.policies, newest.networkKey].flatMap((found) => [
+    ...found.values(),
+  ])
+  return revised.flatMap(([statement]) => {
+    const row: Verified[] = []
+    for (let at: Verified | undefined = statement; at !== undefined; at = byHash.get(replacedBy(at) ?? '')) row.push(at)
+    return row.slice(1)
+  })
+}
+
+function replacedBy({ known }: Verified): string | null {
+  return known !== undefined && 'replaces' in known.body ? known.body.replaces : null
+}
+
+/** Of each subject the statement with the highest revision; of equal ones see `lastOf`. */
 export function newestOf(counted: readonly Verified[]): NewestStatements {
   return {
     nodes: newestBySubject(counted, 'node', ({ id }) => id),
@@ -34,6 +51,17 @@ export function newestOf(counted: readonly Verified[]): NewestStatements {
     policies: newestBySubject(counted, 'policy', ({ name }) => name),
     networkKey: newestBySubject(counted, 'network-key', () => ''),
   }
+}
+
+/** What the statement after the newest of a subject needs to be the newest itself. */
+export function nextRevision(newest: readonly [Verified, { readonly revision: number }] | undefined): {
+  revision: number
+  replaces?: string
+} {
+  if (newest === undefined) return { revision: 1 }
+  const [{ hash }, { revision }] = newest
+  // At the highest number somebody wanted to have the last word.
+  return revision < Number.MAX_SAFE_INTEGER ? { revision: revision + 1 } : { revision, replaces: hash }
 }
 
 /** The nodes by id, each with a name of its own. */
@@ -194,19 +222,37 @@ function newestBySubject<T extends RevisedType>(
   type: T,
   subjectOf: (body: Body<T>) => string,
 ): Newest<T> {
-  const newest = new Map<string, readonly [Verified, Body<T>]>()
+  const highest = new Map<string, [Verified, Body<T>][]>()
   for (const statement of counted) {
     if (statement.known?.type !== type) continue
     const body = statement.known.body as Body<T>
     const subject = subjectOf(body)
-    const known = newest.get(subject)
-    const isNewer =
-      known === undefined ||
-      body.revision > known[1].revision ||
-      (body.revision === known[1].revision && statement.hash < known[0].hash)
-    if (isNewer) newest.set(subject, [statement, body])
+    const [known] = highest.get(subject) ?? []
+    if (known === undefined || body.revision > known[1].revision) highest.set(subject, [[statement, body]])
+    else if (body.revision === known[1].revision) highest.get(subject)?.push([statement, body])
   }
-  return newest
+  return new Map([...highest].map(([subject, equal]) => [subject, lastOf(equal)]))
+}
+
+/** Of equal revisions the one that replaces the most, one after another; of those that with the lowest hash. */
+function lastOf<T extends { readonly replaces: string | null }>(equal: readonly [Verified, T][]): [Verified, T] {
+  const replaced = new Map(equal.map(([{ hash }, { replaces }]) => [hash, replaces]))
+  const depths = new Map<string, number>()
+  const depthOf = (hash: string): number => {
+    const row: string[] = []
+    let at: string | null = hash
+    while (at !== null && replaced.has(at) && !depths.has(at)) {
+      row.push(at)
+      at = replaced.get(at) ?? null
+    }
+    let depth = at === null ? -1 : (depths.get(at) ?? -1)
+    for (const each of row.reverse()) depths.set(each, ++depth)
+    return depths.get(hash) as number
+  }
+  return equal.reduce((best, each) => {
+    const [depth, most] = [depthOf(each[0].hash), depthOf(best[0].hash)]
+    return depth > most || (depth === most && each[0].hash < best[0].hash) ? each : best
+  })
 }
 
 function sorted<V>(map: ReadonlyMap<string, V>): Map<string, V> {

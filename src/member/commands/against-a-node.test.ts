@@ -141,7 +141,9 @@ test('recovery reads the phrase from standard input or a file, and shows a new o
   expect(first.err).toContain('The root key signs:')
   const next = /^ {2}((?:[0-9A-Z]{4} ?){13})$/m.exec(first.out)?.[1] as string
   expect(Buffer.from(rootSignerOf(next).publicKey).equals(roster.state.root)).toBe(true)
-  expect(first.out).toMatch(/\n\nthis node is an admin of its network\nthe network key is now number 1\nNext, .*: warren trust checkpoint$/)
+  expect(first.out).toMatch(
+    /\n\nthis node is an admin of its network\nthe network key is now number 1\nNext, .*: warren trust checkpoint$/,
+  )
   expect(first.out + first.err).not.toContain(recoveryPhrase)
   const path = join(folder, 'phrase')
   await writeFile(path, `${next}\n`)
@@ -168,4 +170,14 @@ test('joining asks for a code, takes it from a variable, and leaves a home that 
     exitCode: 5,
     err: expect.stringContaining('home_taken'),
   })
+})
+
+test('statements are exported one a line, and taken in from standard input', async () => {
+  const [one, other] = [await node(), await node()]
+  const { out } = await one.say('trust export')
+  expect(out.split('\n')).toHaveLength(1 + one.roster.size)
+  expect((await one.say('trust import -', { stdin: `${out}\n` })).out).toBe('nothing new')
+  const strange = await other.say('trust import - --json', { stdin: out })
+  expect(JSON.parse(strange.out)).toMatchObject({ added: 0, waiting: 0 })
+  expect(strange.err).toContain('refused: ')
 })

@@ -142,6 +142,18 @@ export const memberCommands: CommandEntry[] = [
     load: () => import('./trust-checkpoint.ts').then((module) => module.trustCheckpointCommand),
   },
   {
+    name: 'trust export',
+    group: trust,
+    summary: 'Everything that the admins have signed, for a node that cannot be reached',
+    load: () => import('./trust-export.ts').then((module) => module.trustExportCommand),
+  },
+  {
+    name: 'trust import',
+    group: trust,
+    summary: 'Take in what another node has exported',
+    load: () => import('./trust-import.ts').then((module) => module.trustImportCommand),
+  },
+  {
     name: 'trust accept-head',
     group: trust,
     summary: 'Say that nothing that this admin has signed is missing in its home',

@@ -121,7 +121,8 @@ function parseMessage(bytes: Uint8Array): Message | undefined {
 }
 
 async function sendMissing(stream: Stream, roster: ComparedRoster, heads: Heads): Promise<void> {
-  for (const bunch of bunches(encodeEach(roster.entriesAfter(heads)))) await sendMessage(stream, { type: 'statements', statements: bunch })
+  for (const bunch of bunches(encodeEach(roster.entriesAfter(heads))))
+    await sendMessage(stream, { type: 'statements', statements: bunch })
   // Last: only then the other side knows all admins whose heads these are.
   const signed = roster.signedHeads.list().slice(0, MAX_SIGNED_HEADS).map(encodeForWire)
   for (const bunch of bunches(signed)) await sendMessage(stream, { type: 'signed-heads', heads: bunch })

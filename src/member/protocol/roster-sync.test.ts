@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { systemClock } from '../../base/clock.ts'
@@ -216,6 +216,27 @@ test('news of more statements than anybody has to tell is refused unread: each w
   await reset
   alpha.roster.merge = merge
   expect(merged.filter((count) => count > 1024)).toEqual([])
+})
+
+test('an admin with a restored roster signs nothing as long as its own signed head names an entry that is missing', async () => {
+  const home = await fleet.found()
+  const member = await fleet.add(home, 'beta')
+  const folder = await fleet.makeFolder()
+  await cp(home.folder, folder, { recursive: true })
+  const lost = await addNode(home.author, { id: idOfNobody(), name: 'lost', role: 'member' })
+  const signed = await home.roster.signedHeads.sign({ signer: home.author.authority, authorId: home.id })
+  await member.roster.signedHeads.take([signed.envelope])
+  const beta = await fleet.start(member)
+  const alpha = await fleet.start(await fleet.open(folder))
+  const confirmed = (): boolean => alpha.roster.ownLogConfirmed(alpha.id)
+  await alpha.network.connect(beta.address)
+  await expect.poll(() => alpha.roster.signedHeads.missing().length).toBe(1)
+  await alpha.sync.whenExchanged(beta.id)
+  expect(confirmed()).toBe(false)
+  const stream = await beta.network.open(alpha.id, NEWS)
+  await sendMessage(stream, { statements: [encodeEnvelope(lost.envelope).toString('base64')], signed_heads: [] })
+  stream.resume().end()
+  await expect.poll(confirmed).toBe(true)
 })
 
 test('a node that may have missed something compares its roster with all that it is connected with', async () => {

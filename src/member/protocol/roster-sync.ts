@@ -79,6 +79,8 @@ class Synchroniser implements RosterSync {
   /** News of others, with those who have told them. */
   readonly #passing = { statements: new Map<Statement, string>(), heads: new Map<SignedHead, string>() }
   #passTimer: TimerHandle | undefined
+  /** Some exchange with a member has ended in order. */
+  #compared = false
   #confirmed = false
 
   constructor(options: RosterSyncOptions) {
@@ -210,23 +212,29 @@ class Synchroniser implements RosterSync {
 
   async #converse(stream: Stream, signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => stream.destroy(), { once: true })
-    const { roster, standing, log } = this.#options
+    const { roster, standing } = this.#options
     const { peer } = stream
     await converse(stream, roster, this.#heardFrom(peer))
     if (roster.rightsOf(peer) !== undefined) {
       standing.compared(peer)
-      if (!this.#confirmed) {
-        this.#confirmed = true
-        await roster.confirmOwnLog().then(
-          () => this.#headSigner.signSoon(),
-          (error: unknown) => {
-            this.#confirmed = false
-            log.warn({ err: error }, 'the own log of this node could not be confirmed')
-          },
-        )
-      }
+      this.#compared = true
+      await this.#confirmOwnLog()
     }
     this.#peers.get(peer)?.compared.resolve()
+  }
+
+  /** Not while signed heads, maybe its own, name entries that are missing: to sign without them would fork its log. */
+  async #confirmOwnLog(): Promise<void> {
+    const { roster, log } = this.#options
+    if (this.#confirmed || !this.#compared || roster.signedHeads.missing().length > 0) return
+    this.#confirmed = true
+    try {
+      await roster.confirmOwnLog()
+      this.#headSigner.signSoon()
+    } catch (error) {
+      this.#confirmed = false
+      log.warn({ err: error }, 'the own log of this node could not be confirmed')
+    }
   }
 
   async #receive(stream: Stream): Promise<void> {
@@ -240,6 +248,7 @@ class Synchroniser implements RosterSync {
       heard.merged(result)
     }
     await receiveNews(stream, { roster, heard: { ...heard, merged }, clock })
+    await this.#confirmOwnLog()
     if (waiting > 0 || countForks(roster) > forksBefore || roster.signedHeads.missing().length > 0) {
       this.#exchangeSoon(peer, ASK_AFTER_MS)
     }

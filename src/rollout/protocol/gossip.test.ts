@@ -68,11 +68,13 @@ async function startNode(network: Network, own: TestNode, all: TestNode[], stran
     rights: {
       mayDeploy: () => true,
       maySee: () => true,
+      admins: () => ['alpha'],
       networkAgeMs: () => 0,
+      isKnown: () => true,
       mayRun: () => true,
       isStale: () => ({ stale: false, reason: '' }),
     },
-    standing: { isCurrent: () => true, whenCurrent: async () => true },
+    standing: { isCurrent: () => true, whenCurrent: async () => true, why: () => '' },
     wasInstalled: () => false,
     apps: {
       deploy: async () => {
