@@ -13,7 +13,8 @@ export interface HeadSignerOptions {
   author(): Author | undefined
   readonly clock: Clock
   readonly log: Logger
-  onSigned(head: SignedHead): void
+  /** Hears of each head that tells of something new. The others travel with the exchanges, which are as frequent. */
+  onNews(head: SignedHead): void
 }
 
 /** Signs this admin's head every 10 minutes. */
@@ -24,10 +25,12 @@ export interface HeadSigner {
 }
 
 /** Starts to sign, first at once. Does nothing as long as this node is no admin whose own log is known to be whole. */
-export function startHeadSigner({ roster, author, clock, log, onSigned }: HeadSignerOptions): HeadSigner {
+export function startHeadSigner({ roster, author, clock, log, onNews }: HeadSignerOptions): HeadSigner {
   let timer: TimerHandle | undefined
   let dueMs = Number.POSITIVE_INFINITY
   let stopped = false
+  /** Since the last head something was said that others should hear of soon. */
+  let isNews = false
   const schedule = (delayMs: number): void => {
     const atMs = clock.monotonicMs() + delayMs
     if (stopped || (timer !== undefined && dueMs <= atMs)) return
@@ -41,19 +44,24 @@ export function startHeadSigner({ roster, author, clock, log, onSigned }: HeadSi
     timer.unref?.()
   }
   const sign = async (): Promise<void> => {
+    const wasNews = isNews
     const by = author()
     // A head of a restored backup would name less than this admin has signed already.
     if (by === undefined || !roster.ownLogConfirmed(by.authorId)) return
+    isNews = false
     try {
       const signed = await roster.signedHeads.sign({ signer: by.authority, authorId: by.authorId })
-      if (!stopped) onSigned(signed)
+      if (!stopped && wasNews) onNews(signed)
     } catch (error) {
       log.warn({ err: error }, 'the head of this admin could not be signed')
     }
   }
   schedule(AFTER_CHANGE_MS)
   return {
-    signSoon: () => schedule(AFTER_CHANGE_MS),
+    signSoon() {
+      isNews = true
+      schedule(AFTER_CHANGE_MS)
+    },
     stop() {
       stopped = true
       if (timer !== undefined) clock.clearTimeout(timer)

@@ -92,7 +92,7 @@ class Synchroniser implements RosterSync {
       author,
       clock,
       log,
-      onSigned: (head) => this.#tellAll({ statements: [], heads: [head] }),
+      onNews: (head) => this.#tellAll({ statements: [], heads: [head] }),
     })
     this.#stops = [
       network.handle(ROSTER_PROTOCOL, (stream) => this.#hold(stream), {
@@ -214,7 +214,7 @@ class Synchroniser implements RosterSync {
     signal.addEventListener('abort', () => stream.destroy(), { once: true })
     const { roster, standing } = this.#options
     const { peer } = stream
-    await converse(stream, roster, this.#heardFrom(peer))
+    await converse(stream, roster, this.#heardFrom(peer, 'exchange'))
     if (roster.rightsOf(peer) !== undefined) {
       standing.compared(peer)
       this.#compared = true
@@ -242,7 +242,7 @@ class Synchroniser implements RosterSync {
     const forksBefore = countForks(roster)
     const { peer } = stream
     let waiting = 0
-    const heard = this.#heardFrom(peer)
+    const heard = this.#heardFrom(peer, 'news')
     const merged = (result: MergeResult): void => {
       waiting = result.waiting
       heard.merged(result)
@@ -259,8 +259,8 @@ class Synchroniser implements RosterSync {
     return withTimeout('the exchange of rosters', EXCHANGE_TIMEOUT_MS, work, { signal: this.#stopping.signal, clock })
   }
 
-  /** Counts what a peer brings and passes on what is new. */
-  #heardFrom(peer: string): Heard {
+  /** Counts what a peer brings and passes on what is new; heads of an exchange go round with the exchanges of others. */
+  #heardFrom(peer: string, way: 'news' | 'exchange'): Heard {
     const { counters, log } = this.#options
     return {
       merged: ({ added, rejected }) => {
@@ -276,7 +276,7 @@ class Synchroniser implements RosterSync {
       },
       heads: ({ added, rejected }: TakenHeads) => {
         if (rejected.length > 0) counters.add('member_signed_heads_rejected', rejected.length)
-        if (added.length > 0) this.#passOn({ statements: [], heads: added }, peer)
+        if (added.length > 0 && way === 'news') this.#passOn({ statements: [], heads: added }, peer)
       },
     }
   }
