@@ -1,15 +1,7 @@
 import type { z } from 'zod'
-import type { Rights, Subject } from './rights.ts'
+import type { Rights, Role, Subject } from './rights.ts'
 
-/** Roles in the order of what they may do (MECHANISMS "Roster"); each includes the ones before it. */
-export const ROLES = ['relay', 'member', 'viewer', 'operator', 'admin'] as const
-/** A role, by name. */
-export type Role = (typeof ROLES)[number]
-
-/** True where `role` includes the rights of `needed`. */
-export function roleIncludes(role: Role, needed: Role): boolean {
-  return ROLES.indexOf(role) >= ROLES.indexOf(needed)
-}
+export { ROLES, type Role, roleIncludes } from './rights.ts'
 
 interface CallBase {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'

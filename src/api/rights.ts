@@ -1,18 +1,23 @@
-import { z } from 'zod'
-import { type Role, roleIncludes } from './contract.ts'
+/** Roles in the order of what they may do (MECHANISMS "Roster"); each includes the ones before it. */
+export const ROLES = ['relay', 'member', 'viewer', 'operator', 'admin'] as const
+/** A role, by name. */
+export type Role = (typeof ROLES)[number]
+
+/** True where `role` includes the rights of `needed`. */
+export function roleIncludes(role: Role, needed: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(needed)
+}
 
 /** A right that is narrowed to some apps or services, beside a role. */
-export const grantSchema = z.object({
-  role: z.enum(['viewer', 'operator']),
+export interface Grant {
+  readonly role: 'viewer' | 'operator'
   /** Names of apps; `*` at the end stands for any rest. Null: no app. */
-  apps: z.array(z.string()).nullable(),
+  readonly apps: readonly string[] | null
   /** Names of services, as `apps`. */
-  services: z.array(z.string()).nullable(),
+  readonly services: readonly string[] | null
   /** Milliseconds since 1970 from which it counts no more; null: never. */
-  expires: z.number().nullable(),
-})
-/** A right that is narrowed to some apps or services, beside a role. */
-export type Grant = z.output<typeof grantSchema>
+  readonly expires: number | null
+}
 
 /** What a caller may do: its role, and grants that have not expired. */
 export interface Rights {

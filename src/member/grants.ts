@@ -62,6 +62,6 @@ function listOrNull(names: readonly string[]): string[] | null {
   return names.length === 0 ? null : [...new Set(names)]
 }
 
-function without(names: string[] | null, taken: readonly string[]): string[] | null {
+function without(names: readonly string[] | null, taken: readonly string[]): string[] | null {
   return listOrNull((names ?? []).filter((name) => !taken.includes(name)))
 }

@@ -1,3 +1,4 @@
+import { Growth } from '../../base/growth.ts'
 import type { AppLog } from './app-log.ts'
 import type { LogFile } from './log-file.ts'
 import { findTail, LineReader, nextLineStart } from './read-lines.ts'
@@ -119,39 +120,5 @@ async function* merge(sources: AsyncGenerator<SourceLine>[]): AsyncGenerator<Sou
     if (source === undefined || head === undefined || head.done) return
     yield head.value
     heads[best] = await source.next()
-  }
-}
-
-/** Waits for a log to grow; remembers a growth that came while nobody waited. */
-class Growth {
-  #hasGrown = false
-  #wake: (() => void) | undefined
-  readonly #signal: AbortSignal | undefined
-  readonly #unsubscribe: () => void
-  readonly #onAbort = (): void => this.#wake?.()
-
-  constructor(log: AppLog, signal: AbortSignal | undefined) {
-    this.#signal = signal
-    this.#unsubscribe = log.onGrowth(() => {
-      this.#hasGrown = true
-      this.#wake?.()
-    })
-    signal?.addEventListener('abort', this.#onAbort)
-  }
-
-  /** True when there is more; false when the signal fired. */
-  async next(): Promise<boolean> {
-    if (!this.#hasGrown && !this.#signal?.aborted) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    }
-    this.#hasGrown = false
-    return !this.#signal?.aborted
-  }
-
-  close(): void {
-    this.#unsubscribe()
-    this.#signal?.removeEventListener('abort', this.#onAbort)
   }
 }
