@@ -1,4 +1,4 @@
-/** Roles in the order of what they may do (MECHANISMS "Roster"); each includes the ones before it. */
+/** Roles in the order of what they may do; each includes the ones before it. */
 export const ROLES = ['relay', 'member', 'viewer', 'operator', 'admin'] as const
 /** A role, by name. */
 export type Role = (typeof ROLES)[number]

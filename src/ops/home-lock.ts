@@ -13,7 +13,7 @@ export interface HomeLock {
 }
 
 /**
- * Takes the home for this process (MECHANISMS "One writer"): an exclusive transaction on `run/lock.db`, which a
+ * Takes the home for this process: an exclusive transaction on `run/lock.db`, which a
  * killed process cannot leave behind. Fails with `daemon_already_running` naming the holder's pid, and with
  * `lock_damaged` where something else stands in the place of the lock.
  */

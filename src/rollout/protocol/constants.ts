@@ -6,7 +6,7 @@ export const MAX_MESSAGE_BYTES = 1024 * 1024
 export const MAX_LISTED = 1000
 /** Most statements in one answer of an exchange: 1,000 rollouts rarely differ in more than some; the rest comes with the next. */
 export const MAX_EXCHANGED = 20_000
-/** Exchange with every connected member even without a reason (MECHANISMS "Roster"): gossip alone is never relied on. */
+/** Exchange with every connected member even without a reason: gossip alone is never relied on. */
 export const EXCHANGE_INTERVAL_MS = 10 * 60_000
 /** An exchange that takes longer is given up; the next one starts afresh. */
 export const EXCHANGE_TIMEOUT_MS = 60_000
