@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ManualClock } from './clock.ts'
 import { createLogger } from './create-logger.ts'
@@ -37,4 +41,25 @@ test('who asks for all gets all', () => {
   const { log, lines } = newLog('debug')
   for (let index = 0; index < 2000; index++) log.debug({ index }, 'a stream ended early')
   expect(lines).toHaveLength(2000)
+})
+
+test('a log on a full disk does not end the process that writes it', async () => {
+  const full = await open('/dev/full', 'w')
+  try {
+    const program = [
+      `import { createLogger } from ${JSON.stringify(join(import.meta.dirname, 'create-logger.ts'))}`,
+      "const log = createLogger({ level: 'info', format: 'console' })",
+      "for (const count of [1, 2]) log.warn({ count }, 'said in vain')",
+      "setImmediate(() => { log.warn({}, 'and later'); console.log('goes on') })",
+    ].join('\n')
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', full.fd],
+    })
+    const said: string[] = []
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => said.push(text))
+    const [code] = await once(child, 'close')
+    expect({ code, said: said.join('') }).toEqual({ code: 0, said: 'goes on\n' })
+  } finally {
+    await full.close()
+  }
 })

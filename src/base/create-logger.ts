@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { type DestinationStream, type LoggerOptions, pino } from 'pino'
 import { type Clock, systemClock } from './clock.ts'
 import { WarrenError } from './errors.ts'
@@ -17,12 +18,14 @@ const LINES = { perSecond: 2, burst: 500, maxKeys: 512 }
 /** Pino's number of `info`; who turns on `debug` wants all. */
 const INFO = 30
 
+const STANDARD_ERROR = 2
+
 /** Fields whose values never reach a log, wherever they stand. */
 const SECRET_FIELDS = ['privateKey', 'networkKey', 'cookie', 'token', 'secret', 'passphrase', 'phrase', 'authorization']
 
 /** The daemon's log (OBS-4): one JSON object a line, or a line for people. Secrets are replaced by their field name. */
 export function createLogger({ level, format, destination, clock = systemClock }: LogOptions): Logger {
-  const sink = destination ?? { write: (line: string) => void process.stderr.write(line) }
+  const sink = destination ?? { write: writeToStandardError }
   const redact = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`])
   const stream: DestinationStream = format === 'json' ? sink : { write: (line) => sink.write(forPeople(line)) }
   return pino(
@@ -38,6 +41,16 @@ export function createLogger({ level, format, destination, clock = systemClock }
     },
     stream,
   )
+}
+
+/** A line that cannot be written, as on a full disk, is lost; what it tells of goes on, and so do the lines after it. */
+function writeToStandardError(line: string): void {
+  try {
+    writeSync(STANDARD_ERROR, line)
+  } catch (error) {
+    // A pipe whose reader is slow: the stream waits for it.
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') process.stderr.write(line)
+  }
 }
 
 /** Leaves out lines of a message that comes too often; the next one says how many. */

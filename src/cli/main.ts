@@ -22,6 +22,8 @@ const cancel = (): void => {
 }
 process.on('SIGINT', cancel)
 process.on('SIGTERM', cancel)
+// A log that cannot be written, on a full disk or a closed pipe, must not end the daemon that it tells of.
+process.stderr.on('error', () => undefined)
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
 })
