@@ -1,12 +1,13 @@
 import { mkdir, truncate } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Clock, TimerHandle } from '../base/clock.ts'
+import type { Decision } from '../base/decisions.ts'
 import { writeFileAtomic } from '../base/files.ts'
 import { Growth } from '../base/growth.ts'
 import type { Logger } from '../base/log.ts'
 import { SerialQueue } from '../base/wait.ts'
 import type { Signer } from '../identity/index.ts'
-import { type AuditDecision, type AuditEntry, type Draft, draftOf, weightOf } from './entry.ts'
+import { type AuditEntry, type Draft, draftOf, weightOf } from './entry.ts'
 import { Fold } from './fold.ts'
 import { encodeHead, type SignedAuditHead, signHead } from './head.ts'
 import { type ChainEnd, findEnd, MAX_FILE_BYTES, MAX_FILES, openSnapshot } from './log-files.ts'
@@ -31,7 +32,7 @@ const HEAD_MS = 10_000
 /** The audit log of a node. */
 export interface Audit {
   /** Keeps a decision. Never throws and never waits: it is on disk some 100 ms later. */
-  tell(decision: AuditDecision): void
+  tell(decision: Decision): void
   /** The last entry that is flushed, signed; undefined while there is none. */
   head(): SignedAuditHead | undefined
   /** Calls the listener after entries were flushed, until the returned function is called. */
@@ -115,7 +116,7 @@ class ChainedAudit implements Audit {
     this.#writer = new LogWriter({ file: options.file, end, size, maxBytes, maxFiles, now: () => options.clock.now() })
   }
 
-  tell(decision: AuditDecision): void {
+  tell(decision: Decision): void {
     try {
       if (this.#isStopped) return
       const line = this.#fold.take(decision)
@@ -128,7 +129,7 @@ class ChainedAudit implements Audit {
   }
 
   /** An entry about the log itself. */
-  note(subject: string, outcome: 'done' | 'failed', rest: Pick<AuditDecision, 'reason' | 'detail'>): void {
+  note(subject: string, outcome: 'done' | 'failed', rest: Pick<Decision, 'reason' | 'detail'>): void {
     this.tell({ what: 'audit', outcome, by: null, subject, ...rest })
   }
 

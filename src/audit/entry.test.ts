@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { AuditDecision } from './entry.ts'
+import type { Decision } from '../base/decisions.ts'
 import { decodeLine, draftOf, encodeLine, MAX_LINE_BYTES, ZERO_HASH } from './entry.ts'
 
 const anyText = fc.oneof(fc.string({ unit: 'binary', maxLength: 600 }), fc.string({ unit: 'grapheme', maxLength: 600 }))
-const anyDecision: fc.Arbitrary<AuditDecision> = fc.record(
+const anyDecision: fc.Arbitrary<Decision> = fc.record(
   {
     what: fc.constantFrom('call', 'connection', 'audit'),
     outcome: fc.constantFrom('allowed', 'refused', 'done', 'failed'),

@@ -15,9 +15,6 @@ const MAX_WORD = 40
 const MAX_DETAIL_BYTES = 2048
 const MAX_DETAIL_KEYS = 32
 
-/** A decision, or something that befell the audit log itself. */
-export type AuditDecision = Omit<Decision, 'what'> & { readonly what: Decision['what'] | 'audit' }
-
 /** An entry before it has its place in the chain. */
 export interface Draft {
   readonly timeMs: number
@@ -44,7 +41,7 @@ export interface AuditEntry extends Omit<Draft, 'timeMs'> {
 }
 
 /** The draft of a decision: its texts cut to their limits, and freed of what acts on a terminal. Never throws. */
-export function draftOf(decision: AuditDecision & { readonly count?: number }, timeMs: number): Draft {
+export function draftOf(decision: Decision & { readonly count?: number }, timeMs: number): Draft {
   const { what, outcome, by, subject, reason, detail, count } = decision
   return {
     timeMs,

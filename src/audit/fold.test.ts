@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { ManualClock } from '../base/clock.ts'
-import type { AuditDecision } from './entry.ts'
+import type { Decision } from '../base/decisions.ts'
 import { Fold, type Folded } from './fold.ts'
 
 const HOUR_MS = 3_600_000
 
 /** The lines that a decision a tenth of a second, for an hour, leaves. */
-function linesOfAnHour(decisionOf: (index: number) => AuditDecision): Folded[] {
+function linesOfAnHour(decisionOf: (index: number) => Decision): Folded[] {
   const clock = new ManualClock()
   const fold = new Fold(clock)
   const lines: Folded[] = []

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts'
+import type { Decision } from '../base/decisions.ts'
 import { TokenBuckets } from '../base/token-buckets.ts'
-import type { AuditDecision } from './entry.ts'
 
 /** So many equal refusals in a window have a line each; that shows a pattern, and more add nothing to it. */
 const LINES_EACH = 20
@@ -27,14 +27,14 @@ const COMINGS_EACH = { perSecond: 1 / 60, burst: 20, maxKeys: 4096 }
 const OTHERS = 'others'
 
 /** A decision to be written, which may stand for several. */
-export type Folded = AuditDecision & { readonly count?: number }
+export type Folded = Decision & { readonly count?: number }
 
 interface Window {
   readonly startMs: number
   lines: number
   /** Decisions without a line of their own, and the last of them. */
   folded: number
-  last: AuditDecision
+  last: Decision
 }
 
 /**
@@ -61,7 +61,7 @@ export class Fold {
   }
 
   /** The decision, where it has a line of its own; undefined where it was counted. */
-  take(decision: AuditDecision): Folded | undefined {
+  take(decision: Decision): Folded | undefined {
     const { what, outcome, by } = decision
     const isComing = COMINGS.has(what) && (outcome === 'allowed' || outcome === 'done')
     if (!isComing && (outcome === 'done' || (outcome === 'allowed' && by === 'local'))) return decision
@@ -101,7 +101,7 @@ export class Fold {
     return lines
   }
 
-  #windowOf(key: string, last: AuditDecision): Window {
+  #windowOf(key: string, last: Decision): Window {
     let window = this.#windows.get(key)
     if (window === undefined) {
       window = { startMs: this.#clock.monotonicMs(), lines: 0, folded: 0, last }
@@ -111,7 +111,7 @@ export class Fold {
   }
 }
 
-function count(window: Window, decision: AuditDecision): void {
+function count(window: Window, decision: Decision): void {
   window.folded++
   window.last = decision
 }

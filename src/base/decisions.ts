@@ -1,21 +1,11 @@
 /** A decision on trust, or a change, as the audit log keeps it. */
 export interface Decision {
-  /** The kind of thing that was decided. */
-  readonly what:
-    | 'connection'
-    | 'call'
-    | 'statement'
-    | 'join'
-    | 'network-key'
-    | 'package'
-    | 'rollout'
-    | 'stream'
-    | 'config'
-    | 'daemon'
+  /** The kind of thing that was decided, a word such as `call`. */
+  readonly what: string
   readonly outcome: 'allowed' | 'refused' | 'done' | 'failed'
   /** Node id of who asked for it; `local` for a person on this machine; `root`; null while nobody is authenticated. */
   readonly by: string | null
-  /** What it is about, for people: `POST /v1/app/api/stop`, an address, a type of statement. Never a secret. */
+  /** What it is about, for people: `POST /v1/app/api/stop`, an address. Never a secret. */
   readonly subject: string
   /** Why, where it was refused or failed: an error code, then a message. */
   readonly reason?: string

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 
-/** The machine's first name in the form that a node's name has: `node` where nothing is left of it. */
+/** The machine's first name as a label of DNS (RFC 1123), in small letters: `node` where nothing is left of it. */
 export function nameOfMachine(name = hostname()): string {
   const short = (name.split('.')[0] ?? '')
     .toLowerCase()

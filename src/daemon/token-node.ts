@@ -1,4 +1,3 @@
-import { createPrivateKey } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,7 +8,15 @@ import { toWarrenError } from '../base/errors.ts'
 import { writeFileAtomic } from '../base/files.ts'
 import { silentLogger } from '../base/log.ts'
 import { sleep } from '../base/wait.ts'
-import { createNetworkKey, type DeployToken, decodeToken, foldersOf, KEY_FILES, Roster } from '../identity/index.ts'
+import {
+  createNetworkKey,
+  createSigner,
+  type DeployToken,
+  decodeToken,
+  foldersOf,
+  KEY_FILES,
+  Roster,
+} from '../identity/index.ts'
 import { trustContract } from '../member/contract.ts'
 import { renewAdmission } from '../member/index.ts'
 import { lockHome } from '../ops/index.ts'
@@ -23,8 +30,6 @@ const POLL_MS = 50
 const PREFIX = 'warren-token-'
 /** A home that is being filled is younger; one that is used is locked. */
 const LEFT_OVER_MS = 60_000
-/** PKCS #8 of an Ed25519 key is this, then its seed (RFC 8410). */
-const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex')
 /** What of the caller's environment the node gets: but for this its configuration stands in its home alone. */
 const PASSED_ON = ['PATH', 'HOME', 'TMPDIR', 'XDG_RUNTIME_DIR', 'WARREN_NET_MDNS']
 
@@ -103,22 +108,16 @@ async function fillHome(home: string, token: DeployToken, signal: AbortSignal): 
   }).catch((thrown: unknown) => {
     throw unusable(whyNotAdmitted(thrown, signal), thrown)
   })
-  const key = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: 'der', type: 'pkcs8' })
-  const pem = key.export({ format: 'pem', type: 'pkcs8' }).toString()
   const [networkKey] = networkKeys
   if (networkKey === undefined) throw unusable('an admin answered without the network key')
   // The folder and its modes come with the network key's own file.
   await createNetworkKey(join(keysFolder, KEY_FILES.network), toHex(networkKey))
-  await writeFileAtomic(join(keysFolder, KEY_FILES.node), pem, { mode: 0o600 })
+  await createSigner(join(keysFolder, KEY_FILES.node), { seed })
   await Roster.create({ folder: rosterFolder, genesis, networkId })
-  const peers = admins.flatMap(({ id, addresses }) => addresses.map((address) => withId(address, id)))
+  const peers = admins.flatMap(({ addresses }) => addresses)
   // JSON is YAML.
   const config = { version: 1, net: { listen: [], mdns: false, peers }, logging: { level: 'error' } }
   await writeFileAtomic(join(home, 'config.yaml'), `${JSON.stringify(config)}\n`, { mode: 0o600 })
-}
-
-function withId(address: string, id: string): string {
-  return address.endsWith(`/p2p/${id}`) ? address : `${address}/p2p/${id}`
 }
 
 function whyNotAdmitted(thrown: unknown, signal: AbortSignal): string {

@@ -79,7 +79,10 @@ test('a change by an admin confirms a node that waits', async () => {
   expect(roster.roleOf(bob.id)).toBe('member')
   await closeInvite(by(alice), invite)
   expect(roster.state.invites.get(invite)?.closed).toBe(true)
-  await expect(closeInvite(by(alice), 'a'.repeat(64))).rejects.toMatchObject({ code: 'invite_unknown' })
+  await expect(closeInvite(by(alice), 'a'.repeat(64))).rejects.toMatchObject({
+    code: 'invite_unknown',
+    hint: 'List them: warren invites',
+  })
 })
 
 test('who becomes an admin by an invite goes on to count as a use of it', async () => {

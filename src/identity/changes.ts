@@ -132,7 +132,7 @@ export async function createInvite(author: Author, details: InviteDetails): Prom
 /** Ends an invite, by its key id, for good. Fails with `invite_unknown`, and as `Roster.append` does. */
 export async function closeInvite(author: Author, inviteId: string): Promise<Statement> {
   if (!author.roster.state.invites.has(inviteId)) {
-    throw identityErrors.invite_unknown(`there is no invite ${inviteId}`, { hint: 'List them: warren invite list' })
+    throw identityErrors.invite_unknown(`there is no invite ${inviteId}`, { hint: 'List them: warren invites' })
   }
   return write(author, { type: 'invite-close', body: { invite: inviteId } })
 }

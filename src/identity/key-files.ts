@@ -60,14 +60,14 @@ export async function loadSigner(
 }
 
 /**
- * Makes a new key and writes it (0600, flushed), protected where there is a passphrase. Fails with `key_exists` where
+ * Makes a new key, or that of a seed of 32 bytes, and writes it (0600, flushed), protected where there is a passphrase. Fails with `key_exists` where
  * anything is at that path, and with `passphrase_invalid`.
  */
 export async function createSigner(
   path: string,
-  { passphrase }: { passphrase?: string | undefined } = {},
+  { passphrase, seed }: { passphrase?: string | undefined; seed?: Uint8Array | undefined } = {},
 ): Promise<Signer> {
-  const { privateKey } = generateKeyPairSync('ed25519')
+  const privateKey = seed === undefined ? generateKeyPairSync('ed25519').privateKey : privateKeyOf(seed)
   const der = privateKey.export({ format: 'der', type: 'pkcs8' })
   const text =
     passphrase === undefined

@@ -1,28 +1,15 @@
 import { implement, type Route } from '../api/index.ts'
-import type { Clock } from '../base/clock.ts'
-import type { Authority, Roster } from '../identity/index.ts'
 import type { Network } from '../net/index.ts'
 import { adminAddresses } from './admin-addresses.ts'
 import { createAskAuthority } from './ask-authority.ts'
 import { inviteContract, memberContract, tokenContract, trustContract } from './contract.ts'
-import type { Directory } from './directory.ts'
 import { createInvites } from './invites.ts'
 import { createMembers } from './members.ts'
-import type { NetworkKeys } from './network-keys.ts'
-import type { Standing } from './standing.ts'
 import { createTokens } from './tokens.ts'
-import { createTrust } from './trust.ts'
+import { createTrust, type TrustOptions } from './trust.ts'
 
-export interface MemberRoutesInit {
-  readonly roster: Roster
+export interface MemberRoutesInit extends TrustOptions {
   readonly network: Network
-  readonly directory: Directory
-  readonly authority: Authority
-  readonly networkKeys: Pick<NetworkKeys, 'rotate'>
-  readonly standing: Pick<Standing, 'isCurrent' | 'why'>
-  readonly clock: Clock
-  /** `trust.max_stale`. */
-  readonly maxStaleMs: number
 }
 
 /** The calls on nodes, invites, tokens and trust. */

@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Role } from '../../src/api/index.ts'
 import { toHex } from '../../src/base/bytes.ts'
@@ -21,6 +20,7 @@ import {
   signerFromSeed,
 } from '../../src/identity/index.ts'
 import { createWarren, type Warren } from '../flow/warren.ts'
+import { freePorts } from '../free-ports.ts'
 import { type Daemon, daemonAt, type Place } from './daemon.ts'
 
 /** Whoever attacks: a key pair, and what the roster says of it. */
@@ -222,17 +222,4 @@ async function endAll(warren: Warren, daemons: readonly Daemon[]): Promise<void>
   }
   await warren.cleanup()
   if (faults.length > 0) throw faults[0]
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await new Promise((resolve, reject) => server.once('listening', resolve).once('error', reject))
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

@@ -1,7 +1,6 @@
 /** Homes on one machine that become a network by what people type: init, invite, join. Loopback only. */
 import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -9,6 +8,7 @@ import { expect, vi } from 'vitest'
 import { type ApiClient, connectLocal } from '../../src/api/index.ts'
 import { pathExists } from '../../src/base/files.ts'
 import { memberContract, type TrustStatus, trustContract } from '../../src/member/contract.ts'
+import { freePorts } from '../free-ports.ts'
 import { programPath } from '../program.ts'
 import { type AppOptions, STAYS_UP } from './fleet-of.ts'
 import { type Command, type Result, resultOf } from './warren.ts'
@@ -76,7 +76,8 @@ export async function createHomes(): Promise<Homes> {
     folder,
     said,
     async add(name, env = {}) {
-      const home = createHome({ name, folder: join(folder, name), main, said, children, port: await freePort(), env })
+      const [port] = (await freePorts(1)) as [number]
+      const home = createHome({ name, folder: join(folder, name), main, said, children, port, env })
       made.push(home)
       return home
     },
@@ -237,12 +238,4 @@ export async function untilAgree(...homes: readonly Home[]): Promise<string> {
   const digests = async () => new Set(await Promise.all(homes.map(async (home) => (await home.status()).digest))).size
   await until(async () => expect(await digests()).toBe(1))
   return (await (homes[0] as Home).status()).digest
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve, reject) => server.once('listening', resolve).once('error', reject))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

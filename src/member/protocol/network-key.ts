@@ -205,16 +205,15 @@ class KeyRenewer {
     const nowMs = clock.monotonicMs()
     if (nowMs - (this.#askedMs.get(peer) ?? Number.NEGATIVE_INFINITY) < RENEW_INTERVAL_MS) return
     this.#askedMs.set(peer, nowMs)
-    const whole = address.includes('/p2p/') ? address : `${address}/p2p/${peer}`
     try {
-      const admins = [{ id: peer, addresses: [whole] }]
+      const admins = [{ id: peer, addresses: [address] }]
       const signal = this.#signal
       const renewal = await renewAdmission({ privateKey, networkId: roster.networkId, admins, log, signal })
       if (this.#signal.aborted || !keys.tryOut(renewal.networkKeys)) return
       counters.add('member_network_keys_renewed')
       tell?.({ what: 'network-key', outcome: 'done', by: peer, subject: 'renewal of the network key' })
       log.info({ peer }, 'a member has handed over the network key, which changed while this node was away')
-      await network.connect(whole, { signal })
+      await network.connect(address, { signal })
     } catch (error) {
       if (!this.#signal.aborted) log.debug({ peer, err: error }, 'no renewal of the network key by this member')
     }
