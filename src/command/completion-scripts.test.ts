@@ -27,7 +27,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const child of running) child.kill('SIGKILL')
-  await rm(folder, { recursive: true, force: true })
+  // A shell whose terminal goes writes its history on its way out.
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 })
 
 /** A program of the real kit. */

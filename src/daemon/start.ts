@@ -86,12 +86,13 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
     )
     const { network, directory, roster, exchange, apps, rollouts } = features
     const router = createNodeRouter({ ...features, config: config.values, log, startedMs, stop })
-    const whenExchanged = (peer: string) => exchange.whenExchanged(peer)
-    stack.defer(openPeerDoor({ network, router, rightsOf: (peer) => roster.rightsOf(peer), whenExchanged }))
     await network.start()
     await apps.start()
     await rollouts.start()
     stack.defer(() => rollouts.stop())
+    // Not before the apps are found again: until then a log would seem empty, and an app not to be there.
+    const whenExchanged = (peer: string) => exchange.whenExchanged(peer)
+    stack.defer(openPeerDoor({ network, router, rightsOf: (peer) => roster.rightsOf(peer), whenExchanged }))
     const forward = createForwarder({ network, directory })
     const door = await startLocalServer({
       home,

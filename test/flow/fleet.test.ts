@@ -55,6 +55,11 @@ function follow(...words: string[]) {
   const child = warren.spawn(...words)
   const numbers: number[] = []
   const lines = createInterface({ input: child.stdout })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  const ended = once(child, 'close')
   lines.on('line', (text) => {
     // Ctrl-C is said, too, as the last line.
     const { line } = JSON.parse(text) as { line?: string }
@@ -63,19 +68,19 @@ function follow(...words: string[]) {
   return {
     numbers,
     reached: (wanted: number) =>
-      new Promise<void>((resolve) => {
+      new Promise<void>((resolve, reject) => {
         const look = (): void => {
           if ((numbers.at(-1) ?? 0) < wanted) return
           lines.off('line', look)
           resolve()
         }
+        void ended.then(([code]) => reject(new Error(`it ended with ${code} at ${numbers.at(-1)}: ${said}`)))
         lines.on('line', look)
         look()
       }),
     async end() {
-      const closed = once(child, 'close')
       child.kill('SIGINT')
-      await closed
+      await ended
     },
   }
 }
