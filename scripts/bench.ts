@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Bench, type Goal, type Measured, withFolder } from '../bench/measure.ts'
 
-const NAMES = ['cli', 'node', 'transfer', 'supervise', 'install', 'revoke']
+const NAMES = ['cli', 'node', 'transfer', 'stream', 'supervise', 'install', 'revoke', 'nat', 'recover', 'proxy', 'dht']
 
 interface Result extends Measured {
   readonly name: string

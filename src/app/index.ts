@@ -18,6 +18,7 @@
 export type { AppProblem, Apps, LogsRequest } from './apps.ts'
 export type { DeployRequest } from './deploy.ts'
 export type { AppEvents, AppPackage, AppPackages, AppsDeps } from './deps.ts'
+export { checkPlacement } from './doctor.ts'
 export type { AppExit } from './exit-text.ts'
 export { createApps } from './node-apps.ts'
 export type { PlacementKind } from './placement/index.ts'

@@ -9,7 +9,9 @@ import { identityCommands } from '../identity/commands/index.ts'
 import { firstLabHome, labCommands } from '../lab/commands/index.ts'
 import { joinCommands, memberCommands, nodeNames } from '../member/commands/index.ts'
 import { netCommands } from '../net/commands/index.ts'
+import { relayCommands } from '../relay/commands/index.ts'
 import { rolloutCommands } from '../rollout/commands/index.ts'
+import { serviceCommands } from '../service/commands/index.ts'
 import { transferCommands } from '../transfer/commands/index.ts'
 
 /** The commands of the program by folder, in the order in which the help shows them. */
@@ -18,10 +20,12 @@ export const commandsByFolder: Readonly<Record<string, readonly CommandEntry[]>>
   daemon: daemonCommands,
   member: [...joinCommands({ sections: configSections, startDaemon }), ...memberCommands],
   net: netCommands,
+  relay: relayCommands,
   bundle: bundleCommands,
   transfer: transferCommands,
   rollout: rolloutCommands,
   app: appCommands,
+  service: serviceCommands,
   identity: identityCommands,
   audit: auditCommands,
   config: configCommands(configSections),

@@ -26,6 +26,20 @@ export const daemonContract = {
     summary: 'This node at a glance',
     response: daemonStatus,
   }),
+  doctor: defineCall({
+    method: 'GET',
+    path: '/v1/daemon/doctor',
+    role: 'viewer',
+    summary: 'What is wrong with this node and its machine, and how to mend it',
+    response: z.array(
+      z.object({
+        name: z.string().describe('what was looked at'),
+        outcome: z.enum(['ok', 'warning', 'failed', 'skipped']),
+        message: z.string(),
+        hint: z.string().optional().describe('what mends it'),
+      }),
+    ),
+  }),
   stop: defineCall({
     method: 'POST',
     path: '/v1/daemon/stop',

@@ -4,10 +4,13 @@ import { EventBus } from '../base/events.ts'
 import { createPackageTrust, type Roster } from '../identity/index.ts'
 import { parseSelector } from '../member/index.ts'
 import { createRolloutRights, createRollouts } from '../rollout/index.ts'
+import { createServices } from '../service/index.ts'
 import { createTransfer } from '../transfer/index.ts'
 import { createNode, type Node, type NodeOptions } from './node.ts'
 
 export interface FeatureOptions extends NodeOptions {
+  /** Where the daemon's own socket is: a folder of this user's alone. */
+  readonly doorFolder: string
   /** For tests: called at each named step of a deploy, to crash there. */
   readonly faultPoint?: ((name: string) => void | Promise<void>) | undefined
 }
@@ -32,7 +35,8 @@ export async function createFeatures(options: FeatureOptions, stack: AsyncDispos
     apps.list().some(({ app }) => apps.versions(app).some((each) => each.digest === digest))
   const rollouts = createNodeRollouts(options, { ...node, ...packages, apps, summaries, wasInstalled, rights })
   stack.defer(node.roster.onChange(() => rollouts.rosterChanged()))
-  return { ...node, ...packages, apps, summaries, rollouts }
+  const services = await createNodeServices(options, node, stack)
+  return { ...node, ...packages, apps, summaries, rollouts, services }
 }
 
 async function createPackages(options: FeatureOptions, node: Node, stack: AsyncDisposableStack) {
@@ -165,6 +169,33 @@ function createNodeRollouts(options: FeatureOptions, parts: RolloutParts) {
     counters,
     ...(faultPoint === undefined ? {} : { faultPoint }),
   })
+}
+
+async function createNodeServices(options: FeatureOptions, node: Node, stack: AsyncDisposableStack) {
+  const { config, clock, counters, doorFolder } = options
+  const { data, logOf, roster, network, directory, exchange, tell } = node
+  const named = (text: string) => [...roster.state.nodes.values()].find(({ id, name }) => id === text || name === text)
+  const services = await createServices({
+    folder: join(data, 'services'),
+    doorFolder,
+    network,
+    directory,
+    identify: (text) => named(text) ?? directory.resolve(text),
+    onRightsChange: (listener) => roster.onChange(listener),
+    whenExchanged: (peer) => exchange.whenExchanged(peer),
+    whomToAsk: () =>
+      directory
+        .nodes()
+        .flatMap(({ role, name }) => (role === 'admin' ? [name] : []))
+        .join(', '),
+    settings: config.service,
+    tell,
+    clock,
+    log: logOf('service'),
+    counters,
+  })
+  stack.defer(() => services.stop())
+  return services
 }
 
 /** Equal for rosters in which everybody may do the same. */

@@ -16,7 +16,8 @@ import {
   startKeyHandOver,
   startRosterSync,
 } from '../member/index.ts'
-import { createNetwork } from '../net/index.ts'
+import { createNetwork, type Gate } from '../net/index.ts'
+import { healthListener, relaySettings } from '../relay/index.ts'
 import { startAuditTrail } from './audit-trail.ts'
 import { watchAdmission } from './not-admitted.ts'
 import type { sections } from './sections.ts'
@@ -60,15 +61,15 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
     mode: config.net.gate,
     roster,
     file: config.net.authorized_peers,
-    staticPeers: new Set(config.net.peers.map((address) => address.split('/p2p/')[1] ?? '')),
+    staticPeers: new Set(
+      [...config.net.peers, ...config.relay.servers].map((address) => address.split('/p2p/')[1] ?? ''),
+    ),
     log: logOf('member'),
     tell,
   })
   stack.defer(() => gate.stop())
   const network = createNetwork({
     privateKey: keyring.nodeSeed,
-    listen: config.net.listen,
-    announce: config.net.announce,
     agent: `warren/${version}`,
     gate,
     proof: { networkId: () => roster.networkId, keys: () => networkKeys.keys() },
@@ -83,13 +84,14 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
       tell,
     }),
     mayServe: () => standing.whenCurrent(SERVE_WAIT_MS),
-    staticPeers: config.net.peers,
-    mdns: config.net.mdns,
+    ...waysOf(options, { ...self, gate }),
+    health: (request, response) => health(request, response),
     clock,
     log: logOf('net'),
     counters,
   })
   stack.defer(() => network.stop())
+  const health = healthListener({ network, counters, clock, startedMs: clock.monotonicMs() })
   stack.defer(gate.onChange(() => network.recheck()))
 
   const directory = createDirectory({ roster, network, clock, version })
@@ -115,6 +117,43 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
   stack.defer(() => admitted.stop())
 
   return { ...self, admitted, gate, standing, networkKeys, network, directory, exchange, auditHeads: trail.heads }
+}
+
+/** How the network finds and makes ways to other nodes. */
+function waysOf(
+  { config }: NodeOptions,
+  { data, keyring, roster, gate }: Awaited<ReturnType<typeof openSelf>> & { gate: Gate },
+) {
+  const isToken = (peer: string): boolean => roster.state.nodes.get(peer)?.kind === 'token'
+  const isNode = (peer: string): boolean => roster.roleOf(peer) !== undefined && !isToken(peer)
+  const isAdmitted = (peer: string): boolean =>
+    isNode(peer) || (config.net.gate !== 'roster' && gate.allow(peer, 'outbound').allowed)
+  return {
+    listen: config.net.listen,
+    announce: config.net.announce,
+    staticPeers: config.net.peers,
+    mdns: config.net.mdns,
+    transports: config.net.transports,
+    webCertificate: webCertificateOf(config.net),
+    reach: {
+      force: config.net.force_reachability,
+      stunServers: config.net.stun_servers,
+      portMapping: config.net.port_mapping,
+    },
+    relay: {
+      ...relaySettings(config.relay, {
+        isMember: (peer) => roster.roleOf(peer) !== undefined,
+        isRelay: (peer) => roster.roleOf(peer) === 'relay',
+      }),
+      reserve: !isToken(keyring.nodeId),
+    },
+    dht: config.net.dht && !isToken(keyring.nodeId) ? { isMember: isAdmitted } : undefined,
+    recordsFile: join(data, 'addresses'),
+  }
+}
+
+function webCertificateOf({ tls_certificate: certificate, tls_key: key }: NodeOptions['config']['net']) {
+  return certificate === '' || key === '' ? undefined : { certificate, key }
 }
 
 /** What a node has on its own disk. */

@@ -1,5 +1,6 @@
 import { implement, type Route } from '../api/index.ts'
 import type { Apps } from '../app/index.ts'
+import type { Check } from '../base/check.ts'
 import type { Roster } from '../identity/index.ts'
 import type { Directory } from '../member/index.ts'
 import type { Network } from '../net/index.ts'
@@ -12,6 +13,8 @@ export interface DaemonParts {
   readonly apps: Apps
   /** Further sentences for people. */
   readonly problems: () => readonly string[]
+  /** Looks for what is wrong. */
+  readonly examine: () => Promise<Check[]>
   readonly version: string
   /** `performance.now()` when the start began. */
   readonly startedMs: number
@@ -25,6 +28,7 @@ export function daemonRoutes({
   roster,
   apps,
   problems,
+  examine,
   version,
   startedMs,
   stop,
@@ -47,6 +51,7 @@ export function daemonRoutes({
       placement: apps.placement,
       problems: [...apps.problems().map(({ instance, message }) => `${instance}: ${message}`), ...problems()],
     })),
+    implement(daemonContract.doctor, examine),
     implement(daemonContract.stop, async ({ body }) => {
       const stopped = body.apps ? await apps.stopAll() : []
       stopping = true

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { createRouter, openApiOf, type Rights, type Router } from '../api/index.ts'
+import { dirname, join } from 'node:path'
+import { createRouter, localDoorOf, openApiOf, type Rights, type Router } from '../api/index.ts'
 import { appRoutes } from '../app/index.ts'
 import { auditRoutes } from '../audit/index.ts'
 import { systemClock } from '../base/clock.ts'
@@ -13,8 +13,11 @@ import { keyRoutes } from '../identity/index.ts'
 import { createForwarder, memberRoutes, openPeerDoor, parseSelector } from '../member/index.ts'
 import { netRoutes } from '../net/index.ts'
 import { lockHome, startLocalServer } from '../ops/index.ts'
+import { relayRoutes, startRelayService } from '../relay/index.ts'
 import { rolloutRoutes } from '../rollout/index.ts'
+import { serviceRoutes } from '../service/index.ts'
 import { transferRoutes } from '../transfer/index.ts'
+import { checkNode } from './doctor.ts'
 import { createFeatures, type FeatureOptions, type Features } from './features.ts'
 import { requireNode } from './home.ts'
 import { daemonRoutes } from './routes.ts'
@@ -72,24 +75,30 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
     for (const warning of config.warnings) log.warn({ folder: 'config' }, warning)
     await writeFile(join(home, 'run', 'daemon.pid'), `${process.pid}\n`)
 
+    const counters = new Counters()
     const features = await createFeatures(
       {
         config: config.values,
         log,
         clock: systemClock,
-        counters: new Counters(),
+        counters,
         version,
         env,
+        doorFolder: dirname(localDoorOf(home, env).socket),
         faultPoint: options.faultPoint,
       },
       stack,
     )
-    const { network, directory, roster, exchange, apps, rollouts } = features
+    const { network, directory, roster, exchange, apps, rollouts, services } = features
     const router = createNodeRouter({ ...features, config: config.values, log, startedMs, stop })
     await network.start()
+    const { health: endpoint } = config.values.relay
+    const service = await startRelayService({ endpoint, network, counters, clock: systemClock, startedMs, log })
+    stack.defer(() => service.stop())
     await apps.start()
     await rollouts.start()
     stack.defer(() => rollouts.stop())
+    await services.start()
     // Not before the apps are found again: until then a log would seem empty, and an app not to be there.
     const whenExchanged = (peer: string) => exchange.whenExchanged(peer)
     stack.defer(openPeerDoor({ network, router, rightsOf: (peer) => roster.rightsOf(peer), whenExchanged }))
@@ -149,6 +158,7 @@ function createNodeRouter(parts: RouterParts): Router {
       ...daemonRoutes({
         ...parts,
         problems: () => problemsOf(parts),
+        examine: () => checkNode({ ...parts, clock: systemClock, problems: () => problemsOf(parts) }),
         version,
         // Made once: it takes longer than any other answer, and whoever may look may ask for it again and again.
         openApi: () => {
@@ -172,10 +182,13 @@ function createNodeRouter(parts: RouterParts): Router {
         clock: systemClock,
         resolve: (text) => directory.resolve(text).id,
         nameOf: (peer) => directory.nameOf(peer) ?? null,
+        known: () => directory.nodes().map(({ id }) => id),
       }),
+      ...relayRoutes({ network, nameOf: (id) => directory.nameOf(id) ?? null }),
       ...transferRoutes(transfer),
       ...appRoutes(apps, { summaries, directory }),
       ...rolloutRoutes(rollouts),
+      ...serviceRoutes(parts.services, { clock: systemClock }),
     ],
   })
   return router
@@ -190,6 +203,7 @@ function problemsOf(parts: Features): string[] {
     ...roster.state.alarms.map(({ message }) => message),
     admitted.problem() ?? [],
     audit.problem() ?? [],
+    ...parts.services.problems(),
     auditHeads.rewound().map((id) => `the audit log of ${directory.nameOf(id) ?? id} was rewound or rewritten`),
     mayLack ? 'this home may be an older copy of itself, so it signs nothing: warren trust status' : [],
     authority.isLocked() ? 'authority.key is locked: warren key unlock' : [],

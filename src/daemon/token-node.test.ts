@@ -129,7 +129,7 @@ test('a token that was removed is told so, and one whose admins are away says wh
   expect([removed.code, removed.err]).toEqual([4, expect.stringContaining('token_unusable')])
   expect(removed.err).toContain('it was removed')
   const admins = [{ id: network.nodeId, addresses: ['/ip4/127.0.0.1/tcp/1'] }]
-  const away = encodeToken({ networkId: network.networkId, seed: new Uint8Array(32).fill(7), admins })
+  const away = encodeToken({ networkId: network.networkId, seed: new Uint8Array(32).fill(7), admins, relays: [] })
   const found = await job(away, 'app', 'status', 'hello')
   expect([found.code, found.err]).toEqual([4, expect.stringContaining('no admin could be reached')])
   expect((await job('WRT-nonsense', 'app', 'status', 'hello')).err).toContain('token_invalid')

@@ -97,12 +97,14 @@ async function sweepLeftOver(): Promise<void> {
 
 /** Writes keys, config and roster of a node that is the token. */
 async function fillHome(home: string, token: DeployToken, signal: AbortSignal): Promise<void> {
-  const { networkId, seed, admins } = token
+  const { networkId, seed, admins, relays } = token
+  // A relay answers as every member does, and needs no admin for it.
+  const nodes = [...admins, ...relays]
   const { keysFolder, rosterFolder } = foldersOf(home)
   const { genesis, networkKeys } = await renewAdmission({
     privateKey: seed,
     networkId,
-    admins,
+    nodes,
     log: silentLogger,
     signal,
   }).catch((thrown: unknown) => {
@@ -114,9 +116,14 @@ async function fillHome(home: string, token: DeployToken, signal: AbortSignal): 
   await createNetworkKey(join(keysFolder, KEY_FILES.network), toHex(networkKey))
   await createSigner(join(keysFolder, KEY_FILES.node), { seed })
   await Roster.create({ folder: rosterFolder, genesis, networkId })
-  const peers = admins.flatMap(({ addresses }) => addresses)
+  const addressesOf = (list: DeployToken['admins']): string[] => list.flatMap(({ addresses }) => addresses)
   // JSON is YAML.
-  const config = { version: 1, net: { listen: [], mdns: false, peers }, logging: { level: 'error' } }
+  const config = {
+    version: 1,
+    net: { listen: [], mdns: false, peers: addressesOf(admins) },
+    relay: { servers: addressesOf(relays) },
+    logging: { level: 'error' },
+  }
   await writeFileAtomic(join(home, 'config.yaml'), `${JSON.stringify(config)}\n`, { mode: 0o600 })
 }
 

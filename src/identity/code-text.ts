@@ -10,9 +10,13 @@ const MAX_BODY_BYTES = 4096
 /** More admins would make a code too long for a person to paste, or for a QR code to be read from a screen. */
 const MAX_ADMINS = 3
 const MAX_ADDRESSES = 4
+/** Each makes a code longer by some 65 letters, and nodes keep a way open at two. */
+const MAX_RELAYS = 2
+/** An IPv4 and an IPv6 one, or a name. */
+const MAX_RELAY_ADDRESSES = 2
 const MAX_ADDRESS_BYTES = 200
 
-/** An admin as a code names it. */
+/** An admin, or a relay, as a code names it. */
 export interface CodeAdmin {
   /** Peer id. */
   readonly id: string
@@ -46,17 +50,41 @@ export function decodeCodeText(prefix: string, text: string, fail: Fail): Buffer
   return body
 }
 
-/** Admins as bytes: at most three with four addresses of 200 bytes each; what is more is left out. */
-export function encodeAdmins(admins: readonly CodeAdmin[]): Buffer {
-  const known = admins.flatMap(({ id, addresses }) => {
+/** Whom a code names: who may be asked, and relays over which they may be reached. */
+export interface CodeNodes {
+  readonly admins: readonly CodeAdmin[]
+  readonly relays: readonly CodeAdmin[]
+}
+
+/** What comes in a code after its own: version 1 has admins alone, version 2 relays after them. */
+export const CODE_VERSIONS = { admins: 1, relays: 2 } as const
+
+/** The version of the code that names these, and they as bytes. Relays that no reader would reach are left out. */
+export function encodeNodes({ admins, relays }: CodeNodes): { version: number; bytes: Buffer } {
+  const reachable = relays.filter(({ addresses }) => addresses.length > 0)
+  const bytes = encodeList(admins, { most: MAX_ADMINS, addresses: MAX_ADDRESSES })
+  if (reachable.length === 0) return { version: CODE_VERSIONS.admins, bytes }
+  const more = encodeList(reachable, { most: MAX_RELAYS, addresses: MAX_RELAY_ADDRESSES })
+  return { version: CODE_VERSIONS.relays, bytes: Buffer.concat([bytes, more]) }
+}
+
+interface ListLimits {
+  readonly most: number
+  /** Of each. */
+  readonly addresses: number
+}
+
+/** Nodes as bytes, with addresses of 200 bytes each; what is more than the limits is left out. */
+function encodeList(nodes: readonly CodeAdmin[], limits: ListLimits): Buffer {
+  const known = nodes.flatMap(({ id, addresses }) => {
     const publicKey = publicKeyOfPeer(id)
     return publicKey === undefined ? [] : [{ id, publicKey, addresses }]
   })
-  const parts = known.slice(0, MAX_ADMINS).map(({ id, publicKey, addresses }) => {
+  const parts = known.slice(0, limits.most).map(({ id, publicKey, addresses }) => {
     const encoded = addresses
       .map((address) => encodeAddress(withoutPeer(address, id)))
       .filter((bytes) => bytes.length <= MAX_ADDRESS_BYTES + 2)
-      .slice(0, MAX_ADDRESSES)
+      .slice(0, limits.addresses)
     return Buffer.concat([publicKey, Buffer.of(encoded.length), ...encoded])
   })
   return Buffer.concat([Buffer.of(parts.length), ...parts])
@@ -82,21 +110,32 @@ export class CodeReader {
   byte(): number {
     return this.bytes(1)[0] as number
   }
-  /** What `encodeAdmins` wrote. */
-  admins(): CodeAdmin[] {
-    return this.#list(MAX_ADMINS, () => {
-      const id = peerIdOf(this.bytes(KEY_BYTES))
-      const addresses = this.#list(MAX_ADDRESSES, () => `${this.#address()}/p2p/${id}`)
-      return { id, addresses }
-    })
+  /** The version of the code, its first byte. */
+  version(): number {
+    const version = this.byte()
+    if (version === CODE_VERSIONS.admins || version === CODE_VERSIONS.relays) return version
+    throw this.#fail('it is of a newer release of Warren')
+  }
+  /** What `encodeNodes` wrote for this version. */
+  nodes(version: number): CodeNodes {
+    const admins = this.#nodes({ most: MAX_ADMINS, addresses: MAX_ADDRESSES })
+    if (version === CODE_VERSIONS.admins) return { admins, relays: [] }
+    return { admins, relays: this.#nodes({ most: MAX_RELAYS, addresses: MAX_RELAY_ADDRESSES }) }
   }
   end(): void {
     if (this.#at !== this.#body.length) throw this.#fail('there is more in it than belongs there')
   }
 
+  #nodes(limits: ListLimits): CodeAdmin[] {
+    return this.#list(limits.most, () => {
+      const id = peerIdOf(this.bytes(KEY_BYTES))
+      const addresses = this.#list(limits.addresses, () => `${this.#address()}/p2p/${id}`)
+      return { id, addresses }
+    })
+  }
   #list<T>(max: number, read: () => T): T[] {
     const count = this.byte()
-    if (count > max) throw this.#fail('it names too many admins or addresses')
+    if (count > max) throw this.#fail('it names too many nodes or addresses')
     return Array.from({ length: count }, read)
   }
   #address(): string {

@@ -16,6 +16,8 @@
 export * from './authority.ts'
 export * from './authorized-peers.ts'
 export * from './changes.ts'
+export type { CodeAdmin, CodeNodes } from './code-text.ts'
+export { checkIdentity } from './doctor.ts'
 export { fingerprintOf, type Signer, signerFromSeed } from './ed25519.ts'
 export * from './envelope.ts'
 export { identityErrors } from './errors.ts'

@@ -17,7 +17,11 @@ const address = fc.oneof(
 const admins = fc.array(fc.record({ id: bytes(32).map(peerIdOf), addresses: fc.array(address, { maxLength: 4 }) }), {
   maxLength: 3,
 })
-const code = fc.record({ networkId: bytes(32).map(toHex), secret: bytes(16), admins })
+const relays = fc.array(
+  fc.record({ id: bytes(32).map(peerIdOf), addresses: fc.array(address, { minLength: 1, maxLength: 2 }) }),
+  { maxLength: 2 },
+)
+const code = fc.record({ networkId: bytes(32).map(toHex), secret: bytes(16), admins, relays })
 const withIds = (list: readonly { id: string; addresses: readonly string[] }[]) =>
   list.map(({ id, addresses }) => ({ id, addresses: addresses.map((each) => `${each}/p2p/${id}`) }))
 
@@ -31,17 +35,21 @@ test('a join code gives back what was put into it, however it was typed', () => 
         const text = encodeJoinCode(made)
         const letters = small ? text.toLowerCase().replaceAll('0', 'o').replaceAll('1', 'l') : text
         const typed = [...letters].map((letter) => `${letter}${gaps.next().value}`).join('')
-        expect(decodeJoinCode(typed)).toEqual({ ...made, admins: withIds(made.admins) })
+        expect(decodeJoinCode(typed)).toEqual({ ...made, admins: withIds(made.admins), relays: withIds(made.relays) })
       },
     ),
   )
 })
 
 test('a deploy token gives back what was put into it', () => {
-  const token = fc.record({ networkId: bytes(32).map(toHex), seed: bytes(32), admins })
+  const token = fc.record({ networkId: bytes(32).map(toHex), seed: bytes(32), admins, relays })
   fc.assert(
     fc.property(token, (made) => {
-      expect(decodeToken(encodeToken(made))).toEqual({ ...made, admins: withIds(made.admins) })
+      expect(decodeToken(encodeToken(made))).toEqual({
+        ...made,
+        admins: withIds(made.admins),
+        relays: withIds(made.relays),
+      })
     }),
   )
 })
@@ -92,7 +100,7 @@ test('a body with a right checksum and anything in it is read or refused with th
   const { encodeCodeText } = await import('./code-text.ts')
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), bytes(48), (rest, front) => {
-      for (const body of [rest, Buffer.concat([Buffer.of(1), front, rest])]) {
+      for (const body of [rest, ...[1, 2].map((version) => Buffer.concat([Buffer.of(version), front, rest]))]) {
         try {
           decodeJoinCode(encodeCodeText('WRN', body))
         } catch (error) {
@@ -109,12 +117,31 @@ test('a join code with one admin at two addresses stays short enough for a chat 
     networkId: toHex(randomBytes(32)),
     secret: createJoinSecret(),
     admins: [{ id, addresses: [`/ip4/192.168.1.20/tcp/9010/p2p/${id}`, '/ip6/fd00::20/tcp/9010'] }],
+    relays: [],
   })
   expect(text).toMatch(/^WRN-[0-9A-Z]+$/)
   expect(text.length).toBeLessThan(200)
   expect(decodeJoinCode(text).admins).toEqual([
     { id, addresses: [`/ip4/192.168.1.20/tcp/9010/p2p/${id}`, `/ip6/fd00::20/tcp/9010/p2p/${id}`] },
   ])
+})
+
+test('a join code without relays is of version 1, and two relays make it longer by 130 letters', () => {
+  const [id, relay] = [peerIdOf(randomBytes(32)), peerIdOf(randomBytes(32))]
+  const made = {
+    networkId: toHex(randomBytes(32)),
+    secret: createJoinSecret(),
+    admins: [{ id, addresses: ['/ip4/192.168.1.20/tcp/9010'] }],
+    relays: [] as { id: string; addresses: string[] }[],
+  }
+  const without = encodeJoinCode(made)
+  // A byte is eight bits: a letter and three of the next one's.
+  expect(without).toMatch(/^WRN-0[4-7]/)
+  const relays = [relay, id].map((each) => ({ id: each, addresses: ['/ip4/192.0.2.9/tcp/9010'] }))
+  const longer = encodeJoinCode({ ...made, relays })
+  expect(longer).toMatch(/^WRN-0[8-9AB]/)
+  expect(longer.length - without.length).toBeLessThanOrEqual(130)
+  expect(encodeJoinCode({ ...made, relays: [{ id: relay, addresses: [] }] })).toBe(without)
 })
 
 test('more admins and addresses than fit are left out, and so are addresses that are none', () => {
@@ -124,15 +151,18 @@ test('more admins and addresses than fit are left out, and so are addresses that
     `/dns4/${'x'.repeat(250)}/tcp/1`,
     ...[1, 2, 3, 4, 5].map((n) => `/ip4/10.0.0.${n}/tcp/1`),
   ]
-  const { admins: read } = decodeJoinCode(
+  const { admins: read, relays: over } = decodeJoinCode(
     encodeJoinCode({
       networkId: '0'.repeat(64),
       secret: createJoinSecret(),
       admins: ids.map((id) => ({ id, addresses })),
+      relays: ids.map((id) => ({ id, addresses })),
     }),
   )
   expect(read.map(({ id }) => id)).toEqual(ids.slice(0, 3))
   expect(read[0]?.addresses).toEqual([1, 2, 3, 4].map((n) => `/ip4/10.0.0.${n}/tcp/1/p2p/${ids[0]}`))
+  expect(over.map(({ id }) => id)).toEqual(ids.slice(0, 2))
+  expect(over[0]?.addresses).toEqual([1, 2].map((n) => `/ip4/10.0.0.${n}/tcp/1/p2p/${ids[0]}`))
 })
 
 test('the key of an invite follows from its secret alone', () => {

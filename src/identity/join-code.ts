@@ -1,6 +1,6 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
 import { fromHex, toHex } from '../base/bytes.ts'
-import { type CodeAdmin, CodeReader, decodeCodeText, encodeAdmins, encodeCodeText } from './code-text.ts'
+import { type CodeNodes, CodeReader, decodeCodeText, encodeCodeText, encodeNodes } from './code-text.ts'
 import { isSignedBy, KEY_BYTES, type Signer, signerFromSeed } from './ed25519.ts'
 import { decodeEnvelope } from './envelope.ts'
 import { identityErrors } from './errors.ts'
@@ -8,17 +8,15 @@ import { MAX_STATEMENT_ENVELOPE_BYTES, ROSTER_PAYLOAD_TYPE } from './roster/cons
 import { type Genesis, openGenesis } from './roster/genesis.ts'
 
 const PREFIX = 'WRN'
-const VERSION = 1
 const NETWORK_ID_BYTES = 32
 /** 128 bits: nobody guesses it, and every wrong guess costs a connection. */
 const SECRET_BYTES = 16
 
 /** What an invitation hands over: which network, the secret, and whom to ask. Never the network key. */
-export interface JoinCode {
+export interface JoinCode extends CodeNodes {
   readonly networkId: string
   /** 16 bytes; who has them may join. */
   readonly secret: Uint8Array
-  readonly admins: readonly CodeAdmin[]
 }
 
 /** A fresh secret of an invite. */
@@ -41,6 +39,19 @@ export function isJoinSigned(publicKey: Uint8Array, transcript: Uint8Array, sign
   return isSignedBy(publicKey, joinMessage(transcript), signature)
 }
 
+/** The signature by which somebody shows the same to a relay, that is to let it through to this admin. */
+export function signPassage(secret: Uint8Array, transcript: Uint8Array, admin: string): Uint8Array {
+  return inviteSignerOf(secret).sign(passageMessage(transcript, admin))
+}
+
+/** True where `signature` is `signPassage`'s for this transcript and admin, by the invite with this public key. */
+export function isPassageSigned(
+  publicKey: Uint8Array,
+  { transcript, admin, signature }: { transcript: Uint8Array; admin: string; signature: Uint8Array },
+): boolean {
+  return isSignedBy(publicKey, passageMessage(transcript, admin), signature)
+}
+
 /** The genesis that a network's member hands over. Fails with `envelope_invalid`, `statement_invalid` or `wrong_network`. */
 export function readGenesis(bytes: Uint8Array, networkId: string): Genesis {
   const limits = { payloadType: ROSTER_PAYLOAD_TYPE, maxBytes: MAX_STATEMENT_ENVELOPE_BYTES }
@@ -51,11 +62,12 @@ export function readGenesis(bytes: Uint8Array, networkId: string): Genesis {
   })
 }
 
-/** `WRN-…`, letters and digits, for a shell, a chat or a QR code. Of the admins the first three, with four addresses each. */
-export function encodeJoinCode({ networkId, secret, admins }: JoinCode): string {
+/** `WRN-…`, letters and digits, for a shell, a chat or a QR code. Of the admins the first three, with four addresses each; of the relays two, with two. */
+export function encodeJoinCode({ networkId, secret, ...nodes }: JoinCode): string {
   const network = fromHex(networkId)
   if (network?.length !== NETWORK_ID_BYTES || secret.length !== SECRET_BYTES) throw invalid('a part of it is missing')
-  return encodeCodeText(PREFIX, Buffer.concat([Buffer.of(VERSION), network, secret, encodeAdmins(admins)]))
+  const { version, bytes } = encodeNodes(nodes)
+  return encodeCodeText(PREFIX, Buffer.concat([Buffer.of(version), network, secret, bytes]))
 }
 
 /**
@@ -64,16 +76,20 @@ export function encodeJoinCode({ networkId, secret, admins }: JoinCode): string 
  */
 export function decodeJoinCode(text: string): JoinCode {
   const reader = new CodeReader(decodeCodeText(PREFIX, text, invalid), invalid)
-  if (reader.byte() !== VERSION) throw invalid('it is of a newer release of Warren')
+  const version = reader.version()
   const networkId = toHex(reader.bytes(NETWORK_ID_BYTES))
   const secret = new Uint8Array(reader.bytes(SECRET_BYTES))
-  const admins = reader.admins()
+  const nodes = reader.nodes(version)
   reader.end()
-  return { networkId, secret, admins }
+  return { networkId, secret, ...nodes }
 }
 
 function joinMessage(transcript: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from('warren join v1'), transcript])
+}
+
+function passageMessage(transcript: Uint8Array, admin: string): Buffer {
+  return Buffer.concat([Buffer.from('warren passage v1'), transcript, Buffer.from(admin)])
 }
 
 function invalid(what: string): Error {

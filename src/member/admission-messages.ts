@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ROLES } from '../api/index.ts'
 import { baseErrors } from '../base/errors.ts'
+import { publicKeyOfPeer } from '../identity/index.ts'
 
 /** Bytes of an authority key and of a signature. */
 const KEY_BYTES = 32
@@ -31,6 +32,16 @@ const request = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('renew') }),
 ])
+const passage = z.object({
+  type: z.literal('passage'),
+  /** Id of the admin to be let through to. */
+  to: z
+    .string()
+    .max(128)
+    .refine((text) => publicKeyOfPeer(text) !== undefined, 'must be a peer id'),
+  invite: hash,
+  signature: bytes(SIGNATURE_BYTES),
+})
 const refusal = z.object({ refused: z.string().max(64) })
 const admitted = z.object({
   network: hash,
@@ -43,6 +54,8 @@ const joined = admitted.extend({ name: nodeName, role: z.enum(ROLES) })
 
 /** What is asked. */
 type AdmissionQuestion = z.output<typeof request>
+/** Who wants to be let through to an admin, as it was parsed. */
+type PassageQuestion = z.output<typeof passage>
 /** Who wants to join, as it was parsed. */
 export type JoinQuestion = Extract<AdmissionQuestion, { type: 'join' }>
 /** What a member that comes back gets. */
@@ -75,8 +88,24 @@ export function encodeJoinQuestion({
   authority: Uint8Array
   signature: Uint8Array
 }): Buffer {
-  const toBase64 = (value: Uint8Array): string => Buffer.from(value).toString('base64')
   return encode({ type: 'join', invite, name, authority: toBase64(authority), signature: toBase64(signature) })
+}
+
+/** A request to a relay as it is sent. */
+export function encodePassageQuestion({
+  signature,
+  ...rest
+}: {
+  to: string
+  invite: string
+  signature: Uint8Array
+}): Buffer {
+  return encode({ type: 'passage', ...rest, signature: toBase64(signature) })
+}
+
+/** Reads a request to a relay, as `parseQuestion`. */
+export function parsePassageQuestion(message: Uint8Array): PassageQuestion {
+  return parse(passage, message, 'the request for a passage')
 }
 
 /** A request of a member that was away. */
@@ -97,6 +126,10 @@ export function parseJoined(answer: Uint8Array): Joined | { refused: string } {
 /** Reads an answer to a request of a member. Fails with `invalid_value`, never quoting it. */
 export function parseAdmitted(answer: Uint8Array): Admitted | { refused: string } {
   return parse(z.union([refusal, admitted]), answer, 'the answer to the request for renewal')
+}
+
+function toBase64(value: Uint8Array): string {
+  return Buffer.from(value).toString('base64')
 }
 
 function encode(value: object): Buffer {

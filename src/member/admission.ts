@@ -21,10 +21,9 @@ import {
   type JoinQuestion,
   parseQuestion,
 } from './admission-messages.ts'
+import { createPassageRules } from './passages.ts'
 import type { Standing } from './standing.ts'
 
-/** An invite goes on to be answered for so long after its end, so that who comes late hears why it is of no use. */
-const TELL_WHY_MS = 24 * 60 * 60_000
 /** A name for who has not asked for one. */
 const DEFAULT_NAME = 'node'
 const MAX_NAME_LETTERS = 63
@@ -50,13 +49,14 @@ export function createAdmission(options: AdmissionOptions): AdmissionServer {
   const { roster, selfId, standing } = options
   // The last use of an invite is given once.
   const queue = new SerialQueue()
+  const passages = createPassageRules(options)
   return {
     isOpen: (peer) => {
       if (roster.rightsOf(peer) !== undefined) return true
       if (!roster.state.admins.has(selfId)) return false
-      const latestMs = roster.latestTimeMs()
-      return [...roster.state.invites.values()].some(({ expires }) => latestMs < expires + TELL_WHY_MS)
+      return passages.isOpen()
     },
+    passages,
     answer: async (request) => {
       const question = parseQuestion(request.message)
       if (question.type === 'join') return queue.run(() => join(question, request, options))

@@ -15,6 +15,14 @@ export const nodeView = z.object({
   state: z.enum(['up', 'down', 'self']),
   version: z.string().nullable().describe('its release of Warren; null while unknown'),
   relayed: z.boolean().nullable().describe('whether the connection goes through a relay; null without one'),
+  path: z
+    .string()
+    .nullable()
+    .describe('how it is reached: direct, direct (lan), direct, punched, relayed by NAME; null without a connection'),
+  why: z
+    .string()
+    .nullable()
+    .describe('why it is not reached directly, or not at all; null where there is nothing to say'),
   latency_ms: z.number().nullable(),
   seen: z.string().nullable().describe('when it was last connected, ISO 8601; null if never'),
   waiting: z.boolean().describe('true: it has no rights until an admin confirms it'),

@@ -1,7 +1,7 @@
 import type { Rights, Role } from '../api/index.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Roster, RosterNode } from '../identity/index.ts'
-import type { ConnectionInfo, Network } from '../net/index.ts'
+import type { ConnectionInfo, Network, PathInfo } from '../net/index.ts'
 import type { NodeView } from './contract.ts'
 import { memberErrors } from './errors.ts'
 import { looksLikeSelector, parseSelector } from './selector.ts'
@@ -60,13 +60,16 @@ export function createDirectory({ roster, network, clock, version }: DirectoryOp
   ]
 
   const everyone = (): NodeView[] => {
-    const connections = new Map(network.connections().map((connection) => [connection.peer, connection]))
+    // Of several with a peer a direct one is in use.
+    const inUse = network.connections().toSorted((a, b) => Number(b.relayed) - Number(a.relayed))
+    const connections = new Map(inUse.map((connection) => [connection.peer, connection]))
     return [...roster.state.nodes.values()]
       .filter(({ kind }) => kind === 'node')
       .map((node) => {
         const { id } = node
         if (id === network.id) return { ...said(node), ...self(network, version, clock) }
-        return { ...said(node), ...other(connections.get(id), seen.get(id), clock) }
+        const found = other(connections.get(id), seen.get(id), clock)
+        return { ...said(node), ...found, ...pathOf(network.path(id), nameOf) }
       })
       .sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
   }
@@ -140,9 +143,20 @@ function self(network: Network, version: string, clock: Clock) {
     addresses: network.addresses(),
     version,
     relayed: null,
+    path: null,
+    why: null,
     latency_ms: null,
     seen: new Date(clock.now()).toISOString(),
   }
+}
+
+/** The path as people are shown it. */
+function pathOf({ state, kind, via, lan, why }: PathInfo, nameOf: (id: string) => string | undefined) {
+  if (state === 'none') return { path: null, why }
+  if (state === 'relayed')
+    return { path: `relayed by ${via === null ? 'a node' : (nameOf(via) ?? `…${via.slice(-8)}`)}`, why }
+  const how = kind === 'tcp' || kind === null ? '' : kind === 'websocket' ? ', websocket' : ', punched'
+  return { path: `direct${lan ? ' (lan)' : ''}${how}`, why }
 }
 
 function other(connection: ConnectionInfo | undefined, last: Seen | undefined, clock: Clock) {

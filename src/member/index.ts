@@ -20,6 +20,7 @@
 export { type AdmissionOptions, createAdmission } from './admission.ts'
 export type { NodeView } from './contract.ts'
 export { createDirectory, type Directory, type DirectoryOptions } from './directory.ts'
+export { checkMembership } from './doctor.ts'
 export { createGate, type GateOptions, type MemberGate } from './gate.ts'
 export { type JoinedNetwork, type JoinOptions, joinNetwork } from './join.ts'
 export { createNetworkKeys, type NetworkKeys, type NetworkKeysOptions } from './network-keys.ts'

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { addNode, decodeJoinCode, inviteSignerOf } from '../identity/index.ts'
-import { adminAddresses } from './admin-addresses.ts'
+import { codeNodes } from './code-nodes.ts'
 import { type Cleanups, followingHome, foundHome, strangerId } from './fixtures/home.ts'
 import { createInvites } from './invites.ts'
 
@@ -14,7 +14,7 @@ const hour = { role: 'member' as const, labels: {}, ttl_ms: 3_600_000, uses: 1 }
 
 async function homeWithInvites() {
   const home = await foundHome(cleanups)
-  return { ...home, invites: createInvites({ ...home, admins: () => adminAddresses(home) }) }
+  return { ...home, invites: createInvites({ ...home, nodes: () => codeNodes(home) }) }
 }
 
 test('a code carries network, secret and where this admin is, and the roster never holds the secret', async () => {
@@ -56,6 +56,6 @@ test('an invite for a name that somebody has is refused, and so is closing what 
 test('a node that is no admin invites nobody', async () => {
   const home = await foundHome(cleanups)
   const other = await followingHome(home, cleanups)
-  const invites = createInvites({ ...other, admins: () => [] })
+  const invites = createInvites({ ...other, nodes: () => ({ admins: [], relays: [] }) })
   await expect(invites.create(hour)).rejects.toMatchObject({ code: 'not_admin' })
 })

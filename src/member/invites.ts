@@ -1,6 +1,5 @@
-import type { Authority, Roster, RosterInvite } from '../identity/index.ts'
+import type { Authority, CodeNodes, Roster, RosterInvite } from '../identity/index.ts'
 import { closeInvite, createInvite, createJoinSecret, encodeJoinCode, inviteSignerOf } from '../identity/index.ts'
-import type { AdminAddresses } from './admin-addresses.ts'
 import type { InviteView } from './contract.ts'
 import { memberErrors } from './errors.ts'
 import { describeId, requireFreeName } from './named.ts'
@@ -8,8 +7,8 @@ import { describeId, requireFreeName } from './named.ts'
 export interface InvitesOptions {
   readonly roster: Roster
   readonly authority: Pick<Authority, 'author'>
-  /** Whom a new node may ask, this node first. */
-  readonly admins: () => readonly AdminAddresses[]
+  /** Whom a new node may ask, this node first, and over which relays. */
+  readonly nodes: () => CodeNodes
 }
 
 /** What an invite is to say. */
@@ -33,7 +32,7 @@ export interface Invites {
 }
 
 /** The work behind `node invite`, `node invites` and `node uninvite`. */
-export function createInvites({ roster, authority, admins }: InvitesOptions): Invites {
+export function createInvites({ roster, authority, nodes }: InvitesOptions): Invites {
   const list = (): InviteView[] =>
     [...roster.state.invites.values()]
       .sort((a, b) => b.timeMs - a.timeMs || a.id.localeCompare(b.id))
@@ -57,7 +56,7 @@ export function createInvites({ roster, authority, admins }: InvitesOptions): In
       const { publicKey, keyId } = inviteSignerOf(secret)
       const expires = roster.latestTimeMs() + ttlMs
       await createInvite(author, { publicKey, name: name ?? null, role, labels, expires, uses })
-      return { ...get(keyId), code: encodeJoinCode({ networkId: roster.networkId, secret, admins: admins() }) }
+      return { ...get(keyId), code: encodeJoinCode({ networkId: roster.networkId, secret, ...nodes() }) }
     },
     async close(text) {
       const { id } = find(text)

@@ -49,7 +49,7 @@ async function invite(
   const rest = { name: null, role: 'member' as const, labels: {}, expires: Date.now() + HOUR, uses: 1, ...fields }
   await createInvite(author, { publicKey, ...rest })
   const admins = nodes.map(({ id, address }) => ({ id, addresses: [address] }))
-  return { id: keyId, secret, code: encodeJoinCode({ networkId: author.roster.networkId, secret, admins }) }
+  return { id: keyId, secret, code: encodeJoinCode({ networkId: author.roster.networkId, secret, admins, relays: [] }) }
 }
 
 async function joinHome(code: string, options: Partial<Parameters<typeof joinNetwork>[0]> = {}, folder?: string) {
@@ -300,10 +300,10 @@ test('a node that was removed does not come back by a code', async () => {
 
 test('a network without invites is closed to strangers', async () => {
   const { alpha } = await founded()
-  const admins = [{ id: alpha.id, addresses: [alpha.address] }]
-  const renewal = { privateKey: randomBytes(32), networkId: alpha.roster.networkId, admins, log: silentLogger }
+  const nodes = [{ id: alpha.id, addresses: [alpha.address] }]
+  const renewal = { privateKey: randomBytes(32), networkId: alpha.roster.networkId, nodes, log: silentLogger }
   await expect(renewAdmission(renewal)).rejects.toMatchObject({ code: 'not_admitted' })
-  await expect(renewAdmission({ ...renewal, admins: [] })).rejects.toMatchObject({ code: 'no_admin_reachable' })
+  await expect(renewAdmission({ ...renewal, nodes: [] })).rejects.toMatchObject({ code: 'no_admin_reachable' })
 })
 
 test('a deploy token gets genesis and network key, and nothing once it was removed', async () => {
@@ -311,8 +311,8 @@ test('a deploy token gets genesis and network key, and nothing once it was remov
   const seed = randomBytes(32)
   const id = peerIdOf(signerFromSeed(seed).publicKey)
   await addNode(home.author, { id, name: 'ci', role: 'operator', kind: 'token' })
-  const admins = [{ id: alpha.id, addresses: [alpha.address] }]
-  const renewal = { privateKey: seed, networkId: home.roster.networkId, admins, log: silentLogger }
+  const nodes = [{ id: alpha.id, addresses: [alpha.address] }]
+  const renewal = { privateKey: seed, networkId: home.roster.networkId, nodes, log: silentLogger }
   const { networkKeys } = await renewAdmission(renewal)
   expect(networkKeys.map((key) => Buffer.from(key))).toEqual(alpha.keys.keys().map((key) => Buffer.from(key)))
   await expect(renewAdmission({ ...renewal, networkId: '0'.repeat(64) })).rejects.toMatchObject({
@@ -344,7 +344,7 @@ test('a member that is not sure to be up to date renews nobody', async () => {
   const renewal = {
     privateKey: await rawPrivateKey(join(second.keysFolder, 'node.key')),
     networkId: home.roster.networkId,
-    admins: [{ id: beta.id, addresses: [beta.address] }],
+    nodes: [{ id: beta.id, addresses: [beta.address] }],
     log: silentLogger,
   }
   await expect(renewAdmission(renewal)).rejects.toMatchObject({ code: 'no_admin_reachable' })

@@ -21,9 +21,10 @@ import {
   replaceNetworkKey,
   type Signer,
   signJoin,
+  signPassage,
   TRUSTED_FOLDER,
 } from '../identity/index.ts'
-import { encodeJoinQuestion, type Joined, parseJoined } from './admission-messages.ts'
+import { encodeJoinQuestion, encodePassageQuestion, type Joined, parseJoined } from './admission-messages.ts'
 import { memberErrors } from './errors.ts'
 import { type Asked, type AskedNode, askInTurn, noAdminReachable } from './protocol/ask-admission.ts'
 
@@ -38,6 +39,8 @@ export interface JoinOptions {
   readonly rosterFolder: string
   /** A wish; the name that the invite gives goes before it. */
   readonly name?: string | undefined
+  /** Multiaddrs at which the admins are asked before those of the code: what a port or a tunnel leads to them. */
+  readonly at?: readonly string[] | undefined
   readonly log: Logger
   readonly signal?: AbortSignal | undefined
   /** Hears whom it asks. */
@@ -52,6 +55,8 @@ export interface JoinedNetwork {
   readonly role: Joined['role']
   /** To connect with first; those who were asked, the one that answered before the others. */
   readonly admins: readonly AskedNode[]
+  /** Relays of the network, over which the others may be reached. */
+  readonly relays: readonly AskedNode[]
 }
 
 /**
@@ -62,7 +67,8 @@ export interface JoinedNetwork {
  * may have admitted this node without its answer getting here: then the same command goes on with the same identity.
  */
 export async function joinNetwork(options: JoinOptions): Promise<JoinedNetwork> {
-  const code = typeof options.code === 'string' ? decodeJoinCode(options.code) : options.code
+  const given = typeof options.code === 'string' ? decodeJoinCode(options.code) : options.code
+  const code = withAddresses(options.at, given)
   checkName(options.name)
   await refuseTakenHome(options, code.networkId)
   const home = await prepareHome(options, code.networkId)
@@ -80,13 +86,23 @@ export async function joinNetwork(options: JoinOptions): Promise<JoinedNetwork> 
     // Where a full disk ends it here, the next attempt gets the same answer.
     mayBeIn = true
     await settle(answer, genesis, options)
-    const admins = [node, ...code.admins.filter(({ id }) => id !== node.id)]
-    return { networkId: code.networkId, nodeId: home.nodeId, name: answer.name, role: answer.role, admins }
+    const admins = [node, ...given.admins.filter(({ id }) => id !== node.id)]
+    const { networkId, relays } = code
+    return { networkId, nodeId: home.nodeId, name: answer.name, role: answer.role, admins, relays }
   } catch (error) {
     // Ended by hand while somebody was being asked: as if the answer had been lost.
     if (!mayBeIn) await takeBack(options, home.madeFolder)
     throw error
   }
+}
+
+/** Where it is not said whose address it is, it may be any admin's: who answers there shows which. */
+function withAddresses(at: readonly string[] = [], code: JoinCode): JoinCode {
+  const admins = code.admins.map(({ id, addresses }) => {
+    const more = at.filter((address) => !address.includes('/p2p/') || address.endsWith(`/p2p/${id}`))
+    return { id, addresses: [...more.map((address) => address.replace(/\/p2p\/[^/]+$/, '')), ...addresses] }
+  })
+  return { ...code, admins }
 }
 
 function checkName(name: string | undefined): void {
@@ -145,6 +161,7 @@ async function askAdmins(
   const turns = askInTurn({
     privateKey: home.seed,
     nodes: code.admins,
+    relays: code.relays,
     compose: (transcript) =>
       encodeJoinQuestion({
         invite,
@@ -152,6 +169,8 @@ async function askAdmins(
         authority: home.authority.publicKey,
         signature: signJoin(code.secret, transcript),
       }),
+    composePassage: (to, transcript) =>
+      encodePassageQuestion({ to, invite, signature: signPassage(code.secret, transcript, to) }),
     parse: parseJoined,
     log,
     signal,

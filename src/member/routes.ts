@@ -1,7 +1,7 @@
 import { implement, type Route } from '../api/index.ts'
 import type { Network } from '../net/index.ts'
-import { adminAddresses } from './admin-addresses.ts'
 import { createAskAuthority } from './ask-authority.ts'
+import { codeNodes } from './code-nodes.ts'
 import { inviteContract, memberContract, tokenContract, trustContract } from './contract.ts'
 import { createInvites } from './invites.ts'
 import { createMembers } from './members.ts'
@@ -15,10 +15,10 @@ export interface MemberRoutesInit extends TrustOptions {
 /** The calls on nodes, invites, tokens and trust. */
 export function memberRoutes(init: MemberRoutesInit): Route[] {
   const { directory, authority } = init
-  const admins = () => adminAddresses(init)
+  const nodes = () => codeNodes(init)
   const members = createMembers({ ...init, askAuthority: createAskAuthority(init) })
-  const invites = createInvites({ ...init, admins })
-  const tokens = createTokens({ ...init, admins, remove: (id) => members.removeId(id) })
+  const invites = createInvites({ ...init, nodes })
+  const tokens = createTokens({ ...init, nodes, remove: (id) => members.removeId(id) })
   return [
     implement(memberContract.list, ({ query }) =>
       query.on === undefined ? directory.everyone() : directory.select(query.on),

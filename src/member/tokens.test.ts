@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { allows, type Rights } from '../api/index.ts'
 import { decodeToken, peerIdOf, signerFromSeed } from '../identity/index.ts'
-import { adminAddresses } from './admin-addresses.ts'
+import { codeNodes } from './code-nodes.ts'
 import { type Cleanups, foundHome } from './fixtures/home.ts'
 import { createTokens } from './tokens.ts'
 
@@ -13,7 +13,7 @@ afterEach(async () => {
 async function homeWithTokens() {
   const home = await foundHome(cleanups)
   const remove = (id: string) => home.members.removeId(id)
-  return { ...home, tokens: createTokens({ ...home, admins: () => adminAddresses(home), remove }) }
+  return { ...home, tokens: createTokens({ ...home, nodes: () => codeNodes(home), remove }) }
 }
 
 test('a token holds the key of an identity of its own, which is nobody’s target', async () => {

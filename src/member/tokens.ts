@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import type { Authority, Roster, RosterNode } from '../identity/index.ts'
+import type { Authority, CodeNodes, Roster, RosterNode } from '../identity/index.ts'
 import { addNode, encodeToken, peerIdOf, signerFromSeed } from '../identity/index.ts'
-import type { AdminAddresses } from './admin-addresses.ts'
 import type { TokenView } from './contract.ts'
 import { memberErrors } from './errors.ts'
 import type { Removal } from './members.ts'
@@ -12,8 +11,8 @@ const SEED_BYTES = 32
 export interface TokensOptions {
   readonly roster: Roster
   readonly authority: Pick<Authority, 'author'>
-  /** Whom a job may ask for the way in, this node first. */
-  readonly admins: () => readonly AdminAddresses[]
+  /** Whom a job may ask for the way in, this node first, and over which relays. */
+  readonly nodes: () => CodeNodes
   /** Removes an id for good and changes the network key, which its holder had. */
   readonly remove: (id: string) => Promise<Removal>
 }
@@ -39,7 +38,7 @@ export interface Tokens {
 }
 
 /** The work behind `token create`, `token list` and `token remove`. */
-export function createTokens({ roster, authority, admins, remove }: TokensOptions): Tokens {
+export function createTokens({ roster, authority, nodes, remove }: TokensOptions): Tokens {
   const tokens = (): RosterNode[] => [...roster.state.nodes.values()].filter(({ kind }) => kind === 'token')
   const list = (): TokenView[] =>
     tokens()
@@ -63,7 +62,7 @@ export function createTokens({ roster, authority, admins, remove }: TokensOption
         grants: narrowed ? [{ role, apps: [...apps], services: null, expires: null }] : [],
         expires,
       })
-      const token = encodeToken({ networkId: roster.networkId, seed, admins: admins() })
+      const token = encodeToken({ networkId: roster.networkId, seed, ...nodes() })
       return { ...viewOf(roster, roster.state.nodes.get(id) as RosterNode), token }
     },
     async remove(text) {

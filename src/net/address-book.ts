@@ -1,22 +1,32 @@
 import { MAX_ADDRESSES_PER_PEER } from './constants.ts'
 
-/** Addresses by peer, the latest learned last; the oldest make room. */
+/** `given` by this node's own people or config, or `learned` from others. */
+export type AddressSource = 'given' | 'learned'
+
+/** Addresses by peer, the latest last; the oldest make room. */
 export class AddressBook {
-  readonly #addresses = new Map<string, string[]>()
+  readonly #addresses: Record<AddressSource, Map<string, string[]>> = { given: new Map(), learned: new Map() }
 
   /** True where an address was new. */
-  add(peer: string, addresses: readonly string[]): boolean {
-    const known = this.#addresses.get(peer) ?? []
+  add(peer: string, addresses: readonly string[], source: AddressSource): boolean {
+    const book = this.#addresses[source]
+    const known = book.get(peer) ?? []
     const fresh = addresses.filter((address) => !known.includes(address))
-    this.#addresses.set(peer, [...known, ...new Set(fresh)].slice(-MAX_ADDRESSES_PER_PEER))
+    book.set(peer, [...known, ...new Set(fresh)].slice(-MAX_ADDRESSES_PER_PEER))
     return fresh.length > 0
   }
 
-  of(peer: string): readonly string[] {
-    return this.#addresses.get(peer) ?? []
+  of(peer: string, source: AddressSource): readonly string[] {
+    return this.#addresses[source].get(peer) ?? []
+  }
+
+  /** Where peers said nothing of themselves, what is learned is not worth keeping for long. */
+  forgetLearned(peer: string): void {
+    this.#addresses.learned.delete(peer)
   }
 
   remove(peer: string): void {
-    this.#addresses.delete(peer)
+    this.#addresses.given.delete(peer)
+    this.#addresses.learned.delete(peer)
   }
 }

@@ -15,9 +15,26 @@ import {
 import { sourceOf } from './pending.ts'
 import type { AdmissionRequest, AdmissionServer, Refusal } from './types.ts'
 
+/** An answer after which the talk goes on. */
+export interface Reply {
+  readonly answer: Uint8Array
+  /** Takes the channel over until the signal, which fires when the time is over or the other side has left. */
+  goOn(channel: MessageStream, signal: AbortSignal): Promise<void>
+}
+
+/** Who answers: those who ask for admission, or those who ask a relay for a passage. */
+interface DeskServer {
+  isOpen(peer: string): boolean
+  answer(request: AdmissionRequest): Promise<Uint8Array | Reply>
+}
+
 interface AdmissionDeskInit {
   /** Undefined where nobody is heard. */
-  server: AdmissionServer | undefined
+  server: DeskServer | AdmissionServer | undefined
+  /** What is asked for, in the log and the counters; admission by default. */
+  subject?: 'admission' | 'passage'
+  /** Of a talk; a quarter of a minute by default. */
+  timeoutMs?: number
   clock: Clock
   log: Logger
   counters: Counters
@@ -29,18 +46,26 @@ interface Asking extends Pick<AdmissionRequest, 'peer' | 'address' | 'transcript
   readonly channel: MessageStream
 }
 
-/** How a talk ended; all but `answered` with a reason for the log. */
-type Outcome = 'answered' | Failure
+/** How a talk ended; a failure with a reason for the log. */
+type Outcome = Answered | Failure
+interface Answered {
+  readonly outcome: 'answered'
+  readonly goOn?: Reply['goOn'] | undefined
+}
 interface Failure {
   readonly outcome: 'not_open' | 'limited' | 'garbled' | 'refused'
   readonly reason: string
 }
 
-const NOT_OPEN: Failure = { outcome: 'not_open', reason: 'it asked for admission, which this node does not give it' }
-const TOO_MANY: Failure = { outcome: 'limited', reason: 'too many failed requests for admission from its address' }
-const TOO_MANY_IN_ALL: Failure = { outcome: 'limited', reason: 'too many failed requests for admission' }
+const COUNTERS = { admission: 'net_admission', passage: 'net_passages' } as const
+const WORDS = { admission: 'admission', passage: 'a passage' } as const
+const TOO_MANY: Failure = { outcome: 'limited', reason: 'too many failed requests from its address' }
+const TOO_MANY_IN_ALL: Failure = { outcome: 'limited', reason: 'too many failed requests' }
 
-/** Where strangers may ask for admission, one question and one answer: who is heard, how often, and for how long. */
+/**
+ * Where strangers may ask for admission, or a relay for a passage, one question and one answer: who is heard, how
+ * often, and for how long.
+ */
 export class AdmissionDesk {
   readonly #init: AdmissionDeskInit
   readonly #bySource: Attempts
@@ -57,16 +82,23 @@ export class AdmissionDesk {
     return this.#bySource.size + this.#inAll.size
   }
 
+  /** Whether this peer would be heard now. */
+  isOpen(peer: string): boolean {
+    const { server } = this.#init
+    return server !== undefined && isOpen(server, peer)
+  }
+
   /** Holds the talk to its end; the caller then closes the channel. Never rejects. */
   async attend(asking: Asking): Promise<void> {
     const { peer, address, channel } = asking
-    const { counters, log, onRefused, clock } = this.#init
-    const ends = endOf(channel, ADMISSION_TIMEOUT_MS, clock)
+    const { counters, log, onRefused, clock, subject = 'admission', timeoutMs = ADMISSION_TIMEOUT_MS } = this.#init
+    const ends = endOf(channel, timeoutMs, clock)
     try {
       const outcome = await this.#talk(asking, ends.signal)
-      counters.add('net_admission', 1, { outcome: outcome === 'answered' ? outcome : outcome.outcome })
-      if (outcome === 'answered') {
-        log.info({ peer, address }, 'a request for admission was answered')
+      counters.add(COUNTERS[subject], 1, { outcome: outcome.outcome })
+      if (outcome.outcome === 'answered') {
+        log.info({ peer, address }, `a request for ${WORDS[subject]} was answered`)
+        await outcome.goOn?.(channel, ends.signal)
         await closedChannel(channel, ends.signal)
         return
       }
@@ -82,14 +114,16 @@ export class AdmissionDesk {
   }
 
   async #talk({ channel, ...facts }: Asking, signal: AbortSignal): Promise<Outcome> {
-    const { server } = this.#init
-    if (server === undefined || !isOpen(server, facts.peer)) return NOT_OPEN
+    const { server, subject = 'admission' } = this.#init
+    if (server === undefined || !isOpen(server, facts.peer)) {
+      return { outcome: 'not_open', reason: `it asked for ${WORDS[subject]}, which this node does not give it` }
+    }
     const source = sourceOf(facts.address)
     if (!this.#bySource.hasRoom(source)) return TOO_MANY
     const message = await receiveFrame(channel, REQUEST_FRAME, signal)
     if (!Buffer.isBuffer(message)) {
       this.#bySource.charge(source)
-      return { outcome: 'garbled', reason: `no request for admission came: ${message}` }
+      return { outcome: 'garbled', reason: `no request for ${WORDS[subject]} came: ${message}` }
     }
     const endForSource = await this.#bySource.begin(source, signal)
     if (endForSource === undefined) return TOO_MANY
@@ -100,24 +134,25 @@ export class AdmissionDesk {
       return TOO_MANY_IN_ALL
     }
     const outcome = await this.#answer(server, channel, { ...facts, message, signal })
-    endForSource(outcome === 'answered')
-    endInAll(outcome === 'answered')
+    endForSource(outcome.outcome === 'answered')
+    endInAll(outcome.outcome === 'answered')
     return outcome
   }
 
-  async #answer(server: AdmissionServer, channel: MessageStream, request: AdmissionRequest): Promise<Outcome> {
+  async #answer(server: DeskServer, channel: MessageStream, request: AdmissionRequest): Promise<Outcome> {
     try {
-      const answer = await Promise.race([server.answer(request), rejectOnAbort(request.signal)])
+      const said = await Promise.race([server.answer(request), rejectOnAbort(request.signal)])
+      const { answer, goOn } = said instanceof Uint8Array ? { answer: said, goOn: undefined } : said
       if (answer.length > ANSWER_FRAME.maxBytes) throw new Error(`an answer of ${answer.length} bytes is too long`)
       sendFrame(channel, answer, ANSWER_FRAME)
-      return 'answered'
+      return { outcome: 'answered', goOn }
     } catch (thrown) {
       return { outcome: 'refused', reason: `it was not admitted: ${toWarrenError(thrown).message}` }
     }
   }
 }
 
-function isOpen(server: AdmissionServer, peer: string): boolean {
+function isOpen(server: DeskServer, peer: string): boolean {
   try {
     return server.isOpen(peer)
   } catch {

@@ -12,8 +12,9 @@ import {
   ADMISSION_TIMEOUT_MS,
   ADMISSION_TOTAL_RATE,
 } from './constants.ts'
-import { type CHANNELS, dialWith, hear, listenOver } from './fixtures/askers.ts'
+import { dialWith, hear, listenOver } from './fixtures/askers.ts'
 import { addressOf, nextEvent, TEST_KEY, withNetworks } from './fixtures/networks.ts'
+import type { Channel } from './fixtures/secured.ts'
 import { requestAdmission } from './request-admission.ts'
 import type { AdmissionRequest, AdmissionServer } from './types.ts'
 
@@ -66,7 +67,7 @@ interface DeskTools {
 
 /** A desk and a listener for it over one kind of channel. */
 async function withListener(
-  over: keyof typeof CHANNELS,
+  over: Channel,
   server: AdmissionServer,
   work: (listener: Awaited<ReturnType<typeof listenOver>>, tools: DeskTools) => Promise<void>,
 ): Promise<void> {

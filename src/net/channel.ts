@@ -32,5 +32,14 @@ export interface StreamOpener {
   openOn(peer: string, protocol: string, options?: { direct?: boolean; signal?: AbortSignal }): Promise<Stream>
 }
 
+/**
+ * Hears a stranger over a channel that a relay has brought: TLS with this very peer, then the talk about admission, and
+ * the end. Nothing else can be asked on it. Rejects where it does not come about; the channel is closed in any case.
+ */
+export type HearStranger = (
+  channel: Duplex,
+  options: { peer: string; address: string; signal: AbortSignal },
+) => Promise<void>
+
 /** Serves a protocol until the returned function is called. */
 export type Handle = Network['handle']

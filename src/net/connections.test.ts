@@ -37,6 +37,9 @@ test('a peer that opens connections without end has a few of them, and takes no 
     onConnected: () => undefined,
     onDisconnected: () => undefined,
     onRefused: () => undefined,
+    onSuspect: () => undefined,
+    onPath: () => undefined,
+    describe: () => ({ kind: 'tcp', keyExchange: null }),
   })
   const many = Array.from({ length: 100 }, (_, index) => fakeConnection(`a${index}`, 'greedy'))
   const other = fakeConnection('b', 'other')

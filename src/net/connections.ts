@@ -2,6 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import type { Clock, TimerHandle } from '../base/clock.ts'
 import type { Counters } from '../base/counters.ts'
 import type { Logger } from '../base/log.ts'
+import type { ConnectionKind } from './channel.ts'
 import {
   FIRST_PING_TIMEOUT_MS,
   MAX_CONNECTIONS_PER_PEER,
@@ -11,6 +12,8 @@ import {
   RETIRED_CHECK_MS,
 } from './constants.ts'
 import { netErrors } from './errors.ts'
+import { isLan, ownSubnets, relayIn } from './path/address-words.ts'
+import { RECHECK_MISSES, RECHECK_TIMEOUT_MS } from './path/limits.ts'
 import { beatConnection, pingConnection } from './ping.ts'
 import type { ConnectionInfo, Direction, GateVerdict, Refusal } from './types.ts'
 
@@ -24,6 +27,12 @@ interface ConnectionTableInit {
   onConnected: (peer: string) => void
   onDisconnected: (peer: string) => void
   onRefused: (refusal: Refusal) => void
+  /** A connection with this peer leaves a request unanswered; it may yet answer. */
+  onSuspect: (peer: string) => void
+  /** A peer has another connection to be used than before: one more, or one less. */
+  onPath: (peer: string) => void
+  /** What is known of a connection besides what libp2p tells. */
+  describe: (connection: Connection) => { kind: ConnectionKind; keyExchange: string | null }
 }
 
 interface Entry {
@@ -31,11 +40,14 @@ interface Entry {
   readonly peer: string
   readonly ready: Promise<void>
   latencyMs: number | null
-  missedPings: number
   /** A first request over it was answered. */
   answered: boolean
   /** Another connection replaces it: no new streams, and its end comes with that of its last stream. */
   retired: boolean
+  /** A request over it goes unanswered: others are preferred. */
+  suspect: boolean
+  /** When anything came over it last, by the monotonic clock. */
+  heardMs: number
 }
 
 /**
@@ -85,10 +97,14 @@ export class ConnectionTable {
       peer,
       ready: Promise.resolve().then(() => this.#firstPing(entry)),
       latencyMs: null,
-      missedPings: 0,
       answered: false,
       retired: false,
+      suspect: false,
+      heardMs: 0,
     }
+    whenHeard(connection, () => {
+      entry.heardMs = this.#init.clock.monotonicMs()
+    })
     entry.ready.catch(() => undefined)
     this.#entries.set(connection.id, entry)
     this.#init.counters.add('net_connections_opened', 1, { direction: connection.direction })
@@ -105,25 +121,62 @@ export class ConnectionTable {
   }
 
   /** The connection to use with a peer now; undefined where it is not connected. */
-  preferred(peer: string): Connection | undefined {
-    const usable = this.#live(peer).filter((entry) => entry.answered)
+  preferred(peer: string, { direct = false }: { direct?: boolean } = {}): Connection | undefined {
+    const answered = this.#live(peer).filter((entry) => entry.answered && (!direct || entry.connection.direct))
+    const alive = answered.filter((entry) => !entry.suspect)
+    const usable = alive.length > 0 ? alive : answered
     const best = this.#unsettled.has(peer)
       ? usable.toSorted((a, b) => openedMs(b) - openedMs(a))[0]
       : usable.toSorted((a, b) => this.#compare(a, b))[0]
     return best?.connection
   }
 
+  /** As `preferred`. Fails with `peer_unreachable` where there is none (any more). */
+  mustPrefer(peer: string): Connection {
+    const connection = this.preferred(peer)
+    if (connection === undefined) throw netErrors.peer_unreachable(`${peer} closed the connection at once`)
+    return connection
+  }
+
+  /** Peers that are connected now. */
+  peers(): string[] {
+    return [...this.#connected]
+  }
+
+  /** Says that a request over this connection goes unanswered; it ends if it stays silent. */
+  suspect(connection: Connection): void {
+    const entry = this.#entries.get(connection.id)
+    if (entry === undefined || entry.suspect) return
+    entry.suspect = true
+    this.#init.counters.add('net_connections_suspect')
+    void this.#measure(entry, { timeoutMs: FIRST_PING_TIMEOUT_MS, misses: MAX_MISSED_PINGS })
+  }
+
+  /** Asks at once whether these connections live, and ends those that do not answer: something has changed. */
+  check(concerns: (info: { peer: string; via: string | null }) => boolean = () => true): void {
+    for (const entry of this.#entries.values()) {
+      if (!entry.answered || !concerns({ peer: entry.peer, via: viaOf(entry) })) continue
+      void this.#measure(entry, { timeoutMs: RECHECK_TIMEOUT_MS, misses: RECHECK_MISSES })
+    }
+  }
+
   isConnected(peer: string): boolean {
     return this.#connected.has(peer)
   }
 
-  list(): ConnectionInfo[] {
-    const shown = [...this.#entries.values()].filter((entry) => entry.answered && !entry.retired)
+  /** Connections that count, of one peer or of all. */
+  list(peer?: string): ConnectionInfo[] {
+    const all = peer === undefined ? [...this.#entries.values()] : this.#of(peer)
+    const shown = all.filter((entry) => entry.answered && !entry.retired)
+    const subnets = ownSubnets()
     return shown.map((entry) => ({
       peer: entry.peer,
       address: entry.connection.remoteAddr.toString(),
       direction: entry.connection.direction,
       relayed: !entry.connection.direct,
+      ...this.#init.describe(entry.connection),
+      via: viaOf(entry),
+      lan: entry.connection.direct && isLan(entry.connection.remoteAddr.toString(), subnets),
       since: openedMs(entry),
       latencyMs: entry.latencyMs,
       agent: this.#init.agentOf(entry.peer),
@@ -164,16 +217,17 @@ export class ConnectionTable {
     if (!this.#entries.has(entry.connection.id)) return
     entry.answered = true
     if (this.#live(entry.peer).length > 1) void this.#settle(entry.peer)
-    if (this.#connected.has(entry.peer)) return
+    const isFirst = !this.#connected.has(entry.peer)
     this.#connected.add(entry.peer)
-    this.#init.onConnected(entry.peer)
+    if (isFirst) this.#init.onConnected(entry.peer)
+    this.#init.onPath(entry.peer)
   }
 
   /** Drops the dead among several connections with a peer, and agrees with it on the one to keep. */
   async #settle(peer: string): Promise<void> {
     this.#unsettled.add(peer)
     const rivals = this.#live(peer).filter((entry) => entry.answered)
-    await Promise.all(rivals.map((entry) => this.#measure(entry, FIRST_PING_TIMEOUT_MS, 1)))
+    await Promise.all(rivals.map((entry) => this.#measure(entry, { timeoutMs: FIRST_PING_TIMEOUT_MS, misses: 1 })))
     this.#unsettled.delete(peer)
     const [keep, ...others] = this.#live(peer)
       .filter((entry) => entry.answered)
@@ -197,7 +251,7 @@ export class ConnectionTable {
 
   #closeWhenIdle(entry: Entry): void {
     this.#later(RETIRED_CHECK_MS, () => {
-      if (!this.#entries.has(entry.connection.id)) return
+      if (!this.#entries.has(entry.connection.id) || !entry.retired) return
       if (entry.connection.streams.length > 0) this.#closeWhenIdle(entry)
       else void closeConnection(entry.connection)
     })
@@ -206,18 +260,31 @@ export class ConnectionTable {
   async #beat(): Promise<void> {
     const entries = [...this.#entries.values()].filter((entry) => entry.answered)
     this.#later(PING_INTERVAL_MS, () => void this.#beat())
-    await Promise.all(entries.map((entry) => this.#measure(entry, PING_TIMEOUT_MS, MAX_MISSED_PINGS)))
+    await Promise.all(
+      entries.map((entry) => this.#measure(entry, { timeoutMs: PING_TIMEOUT_MS, misses: MAX_MISSED_PINGS })),
+    )
   }
 
-  async #measure(entry: Entry, timeoutMs: number, maxMissed: number): Promise<void> {
+  /** Ends a connection that leaves so many beats in a row unanswered. */
+  async #measure(entry: Entry, { timeoutMs, misses }: { timeoutMs: number; misses: number }): Promise<void> {
+    const { clock } = this.#init
+    const startedMs = clock.monotonicMs()
     try {
-      entry.latencyMs = await beatConnection(entry.connection, { timeoutMs, clock: this.#init.clock })
-      entry.missedPings = 0
+      entry.latencyMs = await beatConnection(entry.connection, { timeoutMs, clock })
+      entry.suspect = false
     } catch (error) {
-      entry.missedPings += 1
       if (!this.#entries.has(entry.connection.id)) return
-      if (entry.missedPings < maxMissed) return await this.#measure(entry, timeoutMs, maxMissed)
-      this.#init.log.info({ peer: entry.peer, missed: entry.missedPings }, 'a peer no longer answers')
+      // A beat waits behind what a slow line has to carry. What was on its way before counts for nothing.
+      if (entry.heardMs > startedMs + timeoutMs / 2) {
+        entry.suspect = false
+        return
+      }
+      if (misses > 1) {
+        entry.suspect = true
+        this.#init.onSuspect(entry.peer)
+        return await this.#measure(entry, { timeoutMs, misses: misses - 1 })
+      }
+      this.#init.log.info({ peer: entry.peer }, 'a peer no longer answers')
       this.#init.counters.add('net_connections_dead')
       entry.connection.abort(error as Error)
     }
@@ -226,8 +293,11 @@ export class ConnectionTable {
   #remove(entry: Entry): void {
     if (!this.#entries.delete(entry.connection.id)) return
     this.#init.counters.add('net_connections_closed')
-    if (this.#of(entry.peer).some((other) => other.answered) || !this.#connected.delete(entry.peer)) return
-    this.#init.onDisconnected(entry.peer)
+    const left = this.#of(entry.peer).filter((other) => other.answered && other.connection.status === 'open')
+    // The one that was to end is needed again.
+    if (left.every((other) => other.retired)) for (const other of left) other.retired = false
+    if (left.length > 0) return void (entry.answered && this.#init.onPath(entry.peer))
+    if (this.#connected.delete(entry.peer)) this.#init.onDisconnected(entry.peer)
   }
 
   #refuse(connection: Connection, reason: string): void {
@@ -264,6 +334,16 @@ function openedMs(entry: Entry): number {
   return entry.connection.timeline.open
 }
 
+/** Libp2p has an event for it on what lies below a connection alone. */
+function whenHeard(connection: Connection, heard: () => void): void {
+  const { maConn } = connection as { maConn?: Pick<EventTarget, 'addEventListener'> }
+  maConn?.addEventListener('message', heard)
+}
+
+function viaOf({ connection }: Entry): string | null {
+  return relayIn(connection.remoteAddr.toString())?.relay ?? null
+}
+
 function resetStreamsOf(connection: Connection): void {
   for (const stream of [...connection.streams]) stream.abort(new Error('the connection is being closed'))
 }
@@ -274,6 +354,7 @@ async function closeConnection(connection: Connection): Promise<void> {
 }
 
 function encryptionName(protocol: string | undefined): string {
-  if (protocol === '/tls/1.0.0') return 'TLS 1.3'
+  // Channels are secured before libp2p has them, by TLS.
+  if (protocol === 'native' || protocol === '/tls/1.0.0') return 'TLS 1.3'
   return protocol === '/noise' ? 'Noise' : (protocol ?? 'unknown')
 }

@@ -19,6 +19,14 @@ export const ADMISSION_REFUSAL_DELAY_MS = 1_000
 export const ADMISSION_SOURCE_RATE = { burst: 5, perSecond: 0.1, maxKeys: 4096 }
 /** Requests of all together that may fail, so that many addresses cannot make a node check signatures without end. */
 export const ADMISSION_TOTAL_RATE = { burst: 20, perSecond: 5, maxKeys: 1 }
+/** Time for a passage over a relay: for the relay to ask the admin, and then for the talk with that one. */
+export const PASSAGE_TIMEOUT_MS = 20_000
+/** Bytes of a passage, both ways: two handshakes with their certificates, the longest request and the longest answer. */
+export const PASSAGE_BYTES = 256 * 1024
+/** From the first try at one address to that of the next, where the one before has not failed by then (RFC 8305). */
+export const ADMISSION_STAGGER_MS = 250
+/** Addresses that are tried at once. */
+export const ADMISSION_DIALS = 8
 /** Time for asking one address, all told; the other side has 15 s from its hello. */
 export const ADMISSION_ADDRESS_TIMEOUT_MS = 20_000
 
@@ -55,8 +63,8 @@ export const MAX_CONNECTIONS = 1_000
 export const MAX_CONNECTIONS_PER_PEER = 32
 /** Time for a dial, all addresses of the peer together. */
 export const DIAL_TIMEOUT_MS = 15_000
-/** Time for one address of a dial, so that a dead one does not use up the time of the next. */
-export const ADDRESS_DIAL_TIMEOUT_MS = 5_000
+/** Time for one address of a dial with every way of securing it; one where no port answers costs 5 s of it. */
+export const ADDRESS_DIAL_TIMEOUT_MS = 13_000
 
 /**
  * Round trips are measured this often. A miss is followed by another beat at once, and two end a connection, so that a
@@ -78,6 +86,9 @@ export const MAX_RETRY_MS = 60_000
 export const MAX_ADDRESSES_PER_PEER = 16
 /** Peers that this node tries to stay connected with; discovery cannot grow the list beyond it. */
 export const MAX_WANTED_PEERS = 2_000
+
+/** Of these dialled at once: a fleet's handshakes take seconds of a processor, and the dead must not hold up the rest. */
+export const MAX_PARALLEL_ATTEMPTS = 64
 
 /** mDNS name of Warren's service, so that other libp2p programs are neither found nor asked. */
 export const MDNS_SERVICE = '_warren._udp.local'

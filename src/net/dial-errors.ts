@@ -1,12 +1,12 @@
 import { WarrenError } from '../base/errors.ts'
 import { netErrors } from './errors.ts'
 
-/** Codes that an error of a handshake may carry through libp2p, which keeps nothing of an error but its message. */
+/** Codes that an error of a handshake may carry through libp2p, which keeps nothing of an error but its message. What the peer itself has said comes first. */
 const CARRIED = [
-  'network_key_mismatch',
   'peer_refused',
   'admission_refused',
   'peer_not_allowed',
+  'network_key_mismatch',
   'peer_id_mismatch',
   'protocol_unsupported',
   'peer_unreachable',
@@ -21,6 +21,13 @@ const HINTS: Partial<Record<(typeof CARRIED)[number], string>> = {
   peer_id_mismatch: 'The node there may have been set up anew: check its id with "warren status" on it.',
 }
 
+const SHORT: Partial<Record<(typeof CARRIED)[number], string>> = {
+  network_key_mismatch: 'not of this network, or not Warren',
+  peer_refused: 'it does not admit this node',
+  peer_not_allowed: 'not allowed here',
+  peer_id_mismatch: 'another node answers there',
+}
+
 /** An error whose message names its code, so that `dialError` finds it again. */
 export function carryCode(error: WarrenError): Error {
   return new Error(`${error.code}: ${error.message}`, { cause: error })
@@ -31,12 +38,13 @@ export function dialError(thrown: unknown, target: string): WarrenError {
   if (thrown instanceof WarrenError) return thrown
   const errors = flatten(thrown)
   for (const code of CARRIED) {
-    const carried = errors.find((error) => error.message.startsWith(`${code}: `))
+    const carried = errors.find((error) => isOf(error, code))
     if (carried === undefined) continue
+    if (carried instanceof WarrenError) return carried
     const reason = carried.message.slice(code.length + 2)
     return netErrors[code](`${target}: ${reason}`, { hint: HINTS[code] ?? 'Compare the versions of both nodes.' })
   }
-  if (errors.some((error) => error.name === 'NoValidAddressesError')) {
+  if (errors.length === 0) {
     return netErrors.peer_unreachable(`no address is known for ${target}`, {
       hint: 'Give one: warren connect /ip4/ADDRESS/tcp/9010',
     })
@@ -48,15 +56,34 @@ export function dialError(thrown: unknown, target: string): WarrenError {
   })
 }
 
+/** Why one attempt failed, in a few words. */
+export function shortReason(thrown: unknown): string {
+  const errors = flatten(thrown)
+  for (const code of CARRIED) {
+    const carried = errors.find((error) => isOf(error, code))
+    if (carried === undefined || code === 'peer_unreachable') continue
+    return SHORT[code] ?? carried.message.replace(`${code}: `, '')
+  }
+  const reasons = [...new Set(errors.map(plainReason))].join(', ')
+  return reasons === '' ? 'no address is known' : reasons
+}
+
+function isOf(error: Error, code: (typeof CARRIED)[number]): boolean {
+  return error instanceof WarrenError ? error.code === code : error.message.startsWith(`${code}: `)
+}
+
 function flatten(thrown: unknown): Error[] {
   if (thrown instanceof AggregateError) return thrown.errors.flatMap(flatten)
   return [thrown instanceof Error ? thrown : new Error(String(thrown))]
 }
 
 function plainReason(error: Error): string {
-  const { code } = error as NodeJS.ErrnoException
+  const { code, cause } = error as NodeJS.ErrnoException
+  // Said in full by the dial of one address; the reason alone is wanted.
+  if (error instanceof WarrenError && code === 'peer_unreachable' && cause instanceof Error) return shortReason(cause)
   if (code === 'ECONNREFUSED') return 'the port is closed'
   if (code === 'EHOSTUNREACH' || code === 'ENETUNREACH') return 'there is no way to that address'
-  if (error.name === 'TimeoutError' || error.name === 'AbortError' || code === 'ETIMEDOUT') return 'no answer in time'
+  if (error.name === 'TimeoutError' || error.name === 'AbortError' || code === 'ETIMEDOUT' || code === 'timed_out')
+    return 'no answer in time'
   return error.message
 }

@@ -3,7 +3,11 @@ import type { Clock, TimerHandle } from '../base/clock.ts'
 import type { Counters } from '../base/counters.ts'
 import { toWarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
-import { FIRST_RETRY_MS, MAX_RETRY_MS, MAX_WANTED_PEERS, MIN_RETRY_MS } from './constants.ts'
+import { FIRST_RETRY_MS, MAX_PARALLEL_ATTEMPTS, MAX_RETRY_MS, MAX_WANTED_PEERS, MIN_RETRY_MS } from './constants.ts'
+import { LONE_MS, LONE_RETRY_MS } from './path/limits.ts'
+
+/** Peers lost last, of which at least one is likely to be back first. */
+const MAX_RECENT = 8
 
 interface DiallerInit {
   clock: Clock
@@ -14,6 +18,12 @@ interface DiallerInit {
   isConnected: (peer: string) => boolean
   /** False where there is no point in trying now; `retryNow` comes when that may have changed. */
   mayDial: (peer: string) => boolean
+  /** True where no peer at all is connected. */
+  isLone: () => boolean
+  /** True for those that help most to find the others: given by config, and relays. */
+  isImportant: (target: string) => boolean
+  /** True for the relays of this node, over which it is reached itself. */
+  isRelay: (target: string) => boolean
 }
 
 interface Wanted {
@@ -24,13 +34,22 @@ interface Wanted {
   timer: TimerHandle | undefined
   dialling: boolean
   failures: number
+  /** Since when it is wanted, or was lost. */
+  missedSinceMs: number
 }
 
-/** Stays connected with the wanted peers: dials them, and again after 0.25, 1, 2, 4 … 60 s. */
+/**
+ * Stays connected with the wanted peers: dials them, and again after 0.25, 1, 2, 4 … 60 s. With every connection lost,
+ * those that help most are tried twice a second for five minutes; the first success has all the others tried at once.
+ * A lost relay of this node is tried like that also where others are connected: over it this node is reached itself.
+ */
 export class Dialler {
   readonly #init: DiallerInit
   readonly #wanted = new Map<string, Wanted>()
+  readonly #recent = new Set<string>()
   #running = false
+  #attempts = 0
+  #loneSinceMs: number | undefined
 
   constructor(init: DiallerInit) {
     this.#init = init
@@ -38,6 +57,7 @@ export class Dialler {
 
   start(): void {
     this.#running = true
+    this.#loneSinceMs = this.#init.clock.monotonicMs()
     this.retryNow()
   }
 
@@ -46,16 +66,37 @@ export class Dialler {
     for (const wanted of this.#wanted.values()) this.#clear(wanted)
   }
 
-  /** Wants a peer, or whoever answers at a multiaddr, and tries at once. Above the limit it does nothing. */
-  want(target: string, peer: string | undefined): void {
+  /** Wants a peer, or whoever answers at a multiaddr, and tries at once or after a while. Above the limit it does nothing. */
+  want(target: string, peer: string | undefined, delayMs = 0): void {
     const known = this.#wanted.get(target)
     if (known === undefined && this.#wanted.size >= MAX_WANTED_PEERS) {
       this.#init.log.warn({ target, limit: MAX_WANTED_PEERS }, 'too many peers to stay connected with')
       return
     }
-    const wanted = known ?? newWanted(target, peer)
+    const wanted = known ?? newWanted({ target, peer, missedSinceMs: this.#init.clock.monotonicMs() })
     this.#wanted.set(target, wanted)
-    this.#schedule(wanted, 0)
+    this.#schedule(wanted, delayMs)
+  }
+
+  isWanted(peer: string): boolean {
+    return this.#wanted.has(peer) || [...this.#wanted.values()].some((wanted) => wanted.peer === peer)
+  }
+
+  /** Tries one at once, its delays starting over: something new is known of it. */
+  retry(peer: string): void {
+    for (const wanted of this.#wanted.values()) {
+      if (wanted.peer !== peer) continue
+      startOver(wanted)
+      this.#schedule(wanted, 0)
+    }
+  }
+
+  /** Call it when a peer is connected: after a time without any, the network is back. */
+  onConnected(peer: string): void {
+    this.#recent.delete(peer)
+    if (this.#loneSinceMs === undefined) return
+    this.#loneSinceMs = undefined
+    this.retryNow()
   }
 
   unwant(peer: string): void {
@@ -74,8 +115,13 @@ export class Dialler {
   }
 
   onDisconnected(peer: string): void {
+    this.#recent.delete(peer)
+    this.#recent.add(peer)
+    if (this.#recent.size > MAX_RECENT) this.#recent.delete(this.#recent.values().next().value as string)
+    if (this.#init.isLone()) this.#loneSinceMs ??= this.#init.clock.monotonicMs()
     for (const wanted of this.#wanted.values()) {
       if (wanted.peer !== peer) continue
+      wanted.missedSinceMs = this.#init.clock.monotonicMs()
       startOver(wanted)
       this.#schedule(wanted, this.#delayOf(wanted))
     }
@@ -94,7 +140,9 @@ export class Dialler {
   async #attempt(wanted: Wanted): Promise<void> {
     const { connect, isConnected, mayDial, counters } = this.#init
     if (wanted.peer !== undefined && (isConnected(wanted.peer) || !mayDial(wanted.peer))) return
+    if (this.#attempts >= MAX_PARALLEL_ATTEMPTS) return this.#schedule(wanted, FIRST_RETRY_MS)
     wanted.dialling = true
+    this.#attempts += 1
     try {
       wanted.peer = await connect(wanted.target)
       startOver(wanted)
@@ -105,6 +153,7 @@ export class Dialler {
       this.#report(wanted, error.code, error.message)
     } finally {
       wanted.dialling = false
+      this.#attempts -= 1
     }
     if (this.#wanted.get(wanted.target) !== wanted) return
     if (wanted.peer === undefined || !isConnected(wanted.peer)) this.#schedule(wanted, this.#delayOf(wanted))
@@ -119,7 +168,16 @@ export class Dialler {
 
   #delayOf(wanted: Wanted): number {
     wanted.failures += 1
-    return wanted.failures === 1 ? FIRST_RETRY_MS : wanted.backoff.next()
+    const delayMs = wanted.failures === 1 ? FIRST_RETRY_MS : wanted.backoff.next()
+    return this.#isUrgent(wanted) ? Math.min(delayMs, LONE_RETRY_MS) : delayMs
+  }
+
+  #isUrgent({ target, peer, missedSinceMs }: Wanted): boolean {
+    const { clock, isImportant, isRelay } = this.#init
+    const nowMs = clock.monotonicMs()
+    if (isRelay(target) && nowMs - missedSinceMs <= LONE_MS) return true
+    if (this.#loneSinceMs === undefined || nowMs - this.#loneSinceMs > LONE_MS) return false
+    return isImportant(target) || (peer !== undefined && this.#recent.has(peer))
   }
 
   #clear(wanted: Wanted): void {
@@ -128,9 +186,9 @@ export class Dialler {
   }
 }
 
-function newWanted(target: string, peer: string | undefined): Wanted {
+function newWanted(known: Pick<Wanted, 'target' | 'peer' | 'missedSinceMs'>): Wanted {
   const backoff = new Backoff({ minMs: MIN_RETRY_MS, maxMs: MAX_RETRY_MS })
-  return { target, peer, backoff, timer: undefined, dialling: false, failures: 0 }
+  return { ...known, backoff, timer: undefined, dialling: false, failures: 0 }
 }
 
 function startOver(wanted: Wanted): void {

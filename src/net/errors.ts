@@ -14,6 +14,10 @@ export const netErrors = defineErrors({
   peer_not_allowed: { status: 403, summary: 'The rules of this node do not allow a connection with that peer.' },
   peer_id_mismatch: { status: 502, summary: 'Another node than the one asked for answers at that address.' },
   peer_unreachable: { status: 503, summary: 'No address of that peer answers.' },
+  address_record_invalid: {
+    status: 400,
+    summary: 'What a node says of its addresses is not signed by it, or not of its form.',
+  },
   address_invalid: { status: 400, summary: 'An address or peer id is not written as it must be.' },
   listen_failed: { status: 500, summary: 'The operating system refuses an address that this node is to listen on.' },
   network_not_running: { status: 503, summary: 'The network of this node is not started, or was stopped.' },

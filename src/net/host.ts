@@ -1,34 +1,52 @@
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
-import type { Libp2p as Libp2pHost, PeerDiscovery, PeerId, PeerInfo } from '@libp2p/interface'
+import type {
+  Connection,
+  Libp2p as Libp2pHost,
+  MessageStream,
+  PeerDiscovery,
+  PeerId,
+  PeerInfo,
+  PrivateKey,
+} from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
-import { tls } from '@libp2p/tls'
-import { yamux } from '@libp2p/yamux'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import type { Logger } from '../base/log.ts'
+import type { ChannelUpgrader, HearStranger } from './channel.ts'
+import { ChannelDuplex } from './channel-duplex.ts'
 import {
   ADDRESS_DIAL_TIMEOUT_MS,
   ADMISSION_ADDRESS_TIMEOUT_MS,
   DIAL_TIMEOUT_MS,
   INBOUND_CONNECTIONS_PER_SECOND,
-  INITIAL_WINDOW_BYTES,
   MAX_CONNECTIONS,
   MAX_PENDING_CONNECTIONS,
   MAX_PING_STREAMS,
-  MAX_STREAMS_PER_CONNECTION,
   MDNS_INTERVAL_MS,
   MDNS_SERVICE,
-  STREAM_WINDOW_BYTES,
+  PASSAGE_BYTES,
 } from './constants.ts'
+import { dialError } from './dial-errors.ts'
 import { netErrors } from './errors.ts'
+import { fairly } from './fair-muxer.ts'
 import { hostLogger } from './host-log.ts'
 import { PendingConnections } from './pending.ts'
-import { type ProvingInit, provingEncrypter } from './proving-encrypter.ts'
+import { admissionTalk, type ProvingInit, provingEncrypter, provingTalk } from './proving-encrypter.ts'
 import { type SecuredChannel, talkingEncrypter } from './talking-encrypter.ts'
+import {
+  type ConnectionFacts,
+  type Doors,
+  frugalYamux,
+  nodeContext,
+  type OuterCertificate,
+  PortTransport,
+  type TransportInit,
+  talkOver,
+  type Way,
+} from './transport/index.ts'
 import type { NetworkInit } from './types.ts'
 
 export type Host = Libp2pHost
@@ -36,19 +54,46 @@ export type Host = Libp2pHost
 interface HostInit extends ProvingInit {
   network: NetworkInit
   onDiscovered: (peer: string, addresses: string[]) => void
+  /** Ways of securing a connection, in the order in which a dial tries them. */
+  ways?: readonly Way[] | undefined
+  /** What else the port answers. */
+  doors?: Doors | undefined
+  /** What addresses with `/tls/ws` show. */
+  outer?: OuterCertificate | undefined
 }
 
-/** The libp2p host, not started. This is the only file that loads libp2p, and is itself loaded when a network starts. */
-export async function createHost({ network, onDiscovered, ...init }: HostInit): Promise<Host> {
+/** The libp2p host, not started, and what other rooms of `net` make connections with. */
+export interface HostKit {
+  readonly host: Host
+  /** Makes connections of channels that did not come over this host's own port. */
+  readonly upgrader: ChannelUpgrader
+  /** What is known of a connection besides what libp2p tells. */
+  describeConnection(connection: Connection): ConnectionFacts
+  /**
+   * Dials one address at once, past libp2p's queue of dials and its time-outs. `peer` must answer; undefined where the
+   * address names it, or where any may. Rejects with the codes of `Network.connect`, or with the signal's reason.
+   */
+  dialAddress(address: Multiaddr, options: { signal: AbortSignal; peer?: string | undefined }): Promise<Connection>
+  /** Hears a stranger that a relay has let through, about admission and nothing else. Rejects where it wants another thing. */
+  hearStranger: HearStranger
+}
+
+const ALL_WAYS: readonly Way[] = ['tls', 'noise', 'websocket']
+
+/** This is the only file that loads libp2p, and is itself loaded when a network starts. */
+export async function createHost({ network, onDiscovered, ...init }: HostInit): Promise<HostKit> {
   const privateKey = await generateKeyPairFromSeed('Ed25519', network.privateKey)
   const pending = new PendingConnections(network.clock)
   const onRefused: HostInit['onRefused'] = (refusal) => {
-    if (refusal.direction === 'inbound' && refusal.cause === 'proof') pending.failed(refusal.address)
+    // What comes over a relay has the relay's address.
+    const own = !refusal.address.includes('/p2p-circuit')
+    if (own && refusal.direction === 'inbound' && refusal.cause === 'proof') pending.failed(refusal.address)
     init.onRefused(refusal)
   }
   const proving = { ...init, onRefused }
-  const encrypt = [provingEncrypter(tls(), proving), provingEncrypter(noise(), proving)]
-  return createLibp2p({
+  const { ways = ALL_WAYS, doors, outer } = init
+  const port = portOf({ privateKey, talk: provingTalk(proving), ways, pending, doors, outer })
+  const host = (await createLibp2p({
     privateKey,
     start: false,
     nodeInfo: { name: 'warren', userAgent: network.agent },
@@ -57,18 +102,9 @@ export async function createHost({ network, onDiscovered, ...init }: HostInit): 
       listen: network.listen.map((text) => parseAddress(text).toString()),
       appendAnnounce: (network.announce ?? []).map((text) => parseAddress(text).toString()),
     },
-    transports: [tcp()],
-    connectionEncrypters: encrypt,
-    streamMuxers: [
-      yamux({
-        maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
-        maxOutboundStreams: MAX_STREAMS_PER_CONNECTION,
-        maxEarlyStreams: MAX_STREAMS_PER_CONNECTION,
-        // The table of connections has its own beat.
-        enableKeepAlive: false,
-        streamOptions: { initialStreamWindowSize: INITIAL_WINDOW_BYTES, maxStreamWindowSize: STREAM_WINDOW_BYTES },
-      }),
-    ],
+    transports: [port.transport],
+    connectionEncrypters: [provingEncrypter(noise(), proving, port)],
+    streamMuxers: [fairly(frugalYamux())],
     connectionManager: {
       inboundConnectionThreshold: INBOUND_CONNECTIONS_PER_SECOND,
       maxIncomingPendingConnections: MAX_PENDING_CONNECTIONS,
@@ -79,11 +115,6 @@ export async function createHost({ network, onDiscovered, ...init }: HostInit): 
     // Addresses come from other nodes too; the transport would also take paths of sockets on this machine.
     connectionGater: {
       denyDialMultiaddr: (address) => !isInternet(address),
-      denyInboundConnection: (connection) => !pending.begin(connection),
-      denyInboundUpgradedConnection: (_peer, connection) => {
-        pending.end(connection)
-        return false
-      },
     },
     // The table of connections has its own beat, which forgives one miss.
     connectionMonitor: { enabled: false },
@@ -92,7 +123,70 @@ export async function createHost({ network, onDiscovered, ...init }: HostInit): 
       identify: identify(),
       ping: ping({ maxInboundStreams: MAX_PING_STREAMS, maxOutboundStreams: MAX_PING_STREAMS }),
     },
-  }) as Promise<Host>
+  })) as Host
+  const { upgrader } = port.made()
+  const context = nodeContext(privateKey)
+  const log = host.logger.forComponent('warren:passage')
+  return {
+    host,
+    hearStranger: (channel, options) =>
+      talkOver(channel, { direction: 'inbound', context, log, ...options }, admissionTalk(init)),
+    upgrader,
+    describeConnection: (connection) => upgrader.describe(connection),
+    dialAddress: (address, options) => dialOne(port.made(), address, options),
+  }
+}
+
+/** libp2p makes the transport itself, out of its own parts. */
+function portOf(init: Omit<TransportInit, 'wasSecured'>) {
+  let made: PortTransport | undefined
+  const secured = new WeakSet<object>()
+  const wasSecured = (connection: object): boolean => secured.has(connection)
+  return {
+    transport: (parts: ConstructorParameters<typeof PortTransport>[0]): PortTransport => {
+      made = new PortTransport(parts, { ...init, wasSecured })
+      return made
+    },
+    onSecured: (connection: MessageStream): void => void secured.add(connection),
+    made: (): PortTransport => made as PortTransport,
+  }
+}
+
+async function dialOne(
+  transport: PortTransport,
+  address: Multiaddr,
+  { signal, peer }: { signal: AbortSignal; peer?: string | undefined },
+): Promise<Connection> {
+  const named =
+    peer === undefined || peerOfAddress(address) !== undefined ? address : address.encapsulate(`/p2p/${peer}`)
+  try {
+    return await transport.dial(named, { signal })
+  } catch (error) {
+    if (signal.aborted) throw signal.reason
+    throw dialError(error, named.toString())
+  }
+}
+
+interface AskThroughInit {
+  /** The 32-byte seed of the node's Ed25519 key. */
+  privateKey: Uint8Array
+  /** Whom to ask, and its multiaddr over the relay. */
+  peer: string
+  address: string
+  signal: AbortSignal
+  log: Logger
+}
+
+/** Holds a talk with an admin over the channel with a relay that lets it through; see `talkOver`. */
+export async function talkThrough<T>(
+  relay: SecuredChannel,
+  { privateKey, log, ...options }: AskThroughInit,
+  talk: (secured: SecuredChannel) => Promise<T>,
+): Promise<T> {
+  const context = nodeContext(await generateKeyPairFromSeed('Ed25519', privateKey))
+  const channel = new ChannelDuplex(relay.channel, { maxReadBytes: PASSAGE_BYTES })
+  const inner = { direction: 'outbound', context, log: hostLogger(log).forComponent('warren:passage') } as const
+  return talkOver(channel, { ...inner, ...options }, talk)
 }
 
 interface AskingHostInit {
@@ -105,15 +199,17 @@ interface AskingHostInit {
 
 /** A host, not started, that listens to nothing, serves nothing, and holds one talk on each connection that it dials. */
 export async function createAskingHost({ privateKey, log, talk }: AskingHostInit): Promise<Host> {
+  const key: PrivateKey = await generateKeyPairFromSeed('Ed25519', privateKey)
+  const port = portOf({ privateKey: key, talk, ways: ALL_WAYS })
   return createLibp2p({
-    privateKey: await generateKeyPairFromSeed('Ed25519', privateKey),
+    privateKey: key,
     start: false,
     logger: hostLogger(log),
     addresses: { listen: [] },
-    transports: [tcp()],
-    connectionEncrypters: [talkingEncrypter(tls(), talk), talkingEncrypter(noise(), talk)],
+    transports: [port.transport],
+    connectionEncrypters: [talkingEncrypter(noise(), talk, port)],
     // Never reached, but Noise agrees on one in its handshake, and fails where there is none in common.
-    streamMuxers: [yamux()],
+    streamMuxers: [fairly(frugalYamux())],
     connectionGater: { denyDialMultiaddr: (address) => !isInternet(address) },
     // Whoever dials has a shorter time for what a dead address costs.
     connectionManager: {

@@ -1,45 +1,24 @@
 import { once } from 'node:events'
 import net from 'node:net'
-import { identify } from '@libp2p/identify'
-import type { ConnectionEncrypter, Libp2p } from '@libp2p/interface'
-import { noise } from '@libp2p/noise'
-import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
-import { tls } from '@libp2p/tls'
-import { yamux } from '@libp2p/yamux'
+import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p } from 'libp2p'
 import { expect, test } from 'vitest'
 import { Counters } from '../base/counters.ts'
 import { PING_PROTOCOL } from './constants.ts'
 import { addressOf, nextEvent, TEST_KEY, testNetwork, withNetworks } from './fixtures/networks.ts'
+import { CHANNELS, newIdentity, securedNode } from './fixtures/secured.ts'
 import { channelBinding } from './proof-exchange.ts'
-import { provingEncrypter } from './proving-encrypter.ts'
-import { talkingEncrypter } from './talking-encrypter.ts'
+import { provingTalk } from './proving-encrypter.ts'
+import type { SecuredChannel } from './talking-encrypter.ts'
 import type { Network } from './types.ts'
 
 const OTHER_KEY = Buffer.alloc(32, 8)
 const withKey = (...keys: Uint8Array[]) => ({ proof: { networkId: () => 'test', keys: () => keys } })
 
-type Encrypters = ((components: never) => ConnectionEncrypter)[]
-
-/** A libp2p node as anybody may run one, with no proof. */
-async function plainNode(encrypters: Encrypters): Promise<Libp2p> {
-  return createLibp2p({
-    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-    transports: [tcp()],
-    connectionEncrypters: encrypters as never,
-    streamMuxers: [yamux()],
-    services: { identify: identify(), ping: ping() },
-  }) as unknown as Promise<Libp2p>
-}
-
-const CHANNELS: Record<string, Encrypters> = { TLS: [tls() as never], Noise: [noise() as never] }
-
-for (const [name, encrypters] of Object.entries(CHANNELS)) {
-  test(`a plain libp2p node that dials over ${name} learns nothing, identify included`, async () => {
+for (const over of CHANNELS) {
+  test(`a plain libp2p node that dials over ${over} learns nothing, identify included`, async () => {
     await withNetworks([{}], async (network) => {
-      const stranger = await plainNode(encrypters)
+      const stranger = await securedNode({ over })
       try {
         const identified: unknown[] = []
         stranger.addEventListener('peer:identify', (event) => identified.push(event.detail))
@@ -58,9 +37,9 @@ for (const [name, encrypters] of Object.entries(CHANNELS)) {
     })
   })
 
-  test(`a plain libp2p node that is dialled over ${name} is refused with a clear error`, async () => {
+  test(`a plain libp2p node that is dialled over ${over} is refused with a clear error`, async () => {
     await withNetworks([{}], async (network) => {
-      const stranger = await plainNode(encrypters)
+      const stranger = await securedNode({ over })
       try {
         const address = stranger.getMultiaddrs()[0]?.toString() as string
         await expect(network.connect(address)).rejects.toMatchObject({
@@ -134,12 +113,13 @@ test('the gate refuses a peer that proves the key, and tells it so', async () =>
 
 test('a dial that this node gives up amid the proof was refused by nobody', async () => {
   const reached = Promise.withResolvers<void>()
-  const silent = await plainNode([
-    talkingEncrypter(tls() as never, () => {
+  const silent = await securedNode({
+    over: 'TLS',
+    talk: () => {
       reached.resolve()
       return new Promise(() => undefined)
-    }),
-  ] as Encrypters)
+    },
+  })
   try {
     await withNetworks([{}, withKey(OTHER_KEY)], async (network, other) => {
       const refusals: (string | null)[] = []
@@ -201,33 +181,24 @@ function connected(network: Network, peer: string): Promise<unknown> {
   return nextEvent(network, 'connected', (event) => event.peer === peer)
 }
 
-/** A node that, once greeted over the secure channel, says `words`, and keeps all it hears until the channel closes. */
-function eavesdropper(inner: (components: never) => ConnectionEncrypter, words: Buffer, heard: Buffer[]): Encrypters {
-  return [
-    (components) => {
-      const encrypter = inner(components)
-      return Object.assign(Object.create(encrypter), {
-        protocol: encrypter.protocol,
-        secureOutbound: async (...args: Parameters<ConnectionEncrypter['secureOutbound']>) => {
-          const { connection } = await encrypter.secureOutbound(...args)
-          const greeted = Promise.withResolvers<void>()
-          connection.addEventListener('message', ({ data }) => {
-            heard.push(Buffer.from(data.subarray()))
-            greeted.resolve()
-          })
-          const closed = new Promise((resolve) => connection.addEventListener('close', resolve))
-          await greeted.promise
-          connection.send(words)
-          await closed
-          throw new Error('closed')
-        },
-      }) as ConnectionEncrypter
-    },
-  ]
+/** Says `words` once greeted over the secured channel, and keeps all it hears until the channel closes. */
+function eavesdropper(words: Buffer, heard: Buffer[]): (secured: SecuredChannel) => Promise<void> {
+  return async ({ channel }) => {
+    const greeted = Promise.withResolvers<void>()
+    channel.addEventListener('message', ({ data }) => {
+      heard.push(Buffer.from(data.subarray()))
+      greeted.resolve()
+    })
+    const closed = new Promise((resolve) => channel.addEventListener('close', resolve))
+    await greeted.promise
+    channel.send(words)
+    await closed
+    throw new Error('closed')
+  }
 }
 
-for (const [name, [encrypter]] of Object.entries(CHANNELS)) {
-  test(`a prober over ${name} hears a nonce and not one byte more, whatever it says`, async () => {
+for (const over of CHANNELS) {
+  test(`a prober over ${over} hears a nonce and not one byte more, whatever it says`, async () => {
     await withNetworks([{}], async (network) => {
       const hello = Buffer.concat([Buffer.of(0, 33, 1), Buffer.alloc(32, 1)])
       const sayings = [
@@ -240,7 +211,7 @@ for (const [name, [encrypter]] of Object.entries(CHANNELS)) {
       const lengths: number[] = []
       for (const words of sayings) {
         const heard: Buffer[] = []
-        const prober = await plainNode(eavesdropper(encrypter as never, words, heard))
+        const prober = await securedNode({ over, talk: eavesdropper(words, heard) })
         try {
           await prober.dial(multiaddr(addressOf(network))).catch(() => undefined)
           lengths.push(Buffer.concat(heard).length)
@@ -253,21 +224,15 @@ for (const [name, [encrypter]] of Object.entries(CHANNELS)) {
     })
   })
 
-  test(`two nodes that share the key are let through over ${name}, two that do not are not`, async () => {
-    const proving = (key: Uint8Array, self: { id: string }): Encrypters => [
-      (components) => {
-        const { peerId } = components as { peerId: { toString(): string } }
-        self.id = peerId.toString()
-        return provingEncrypter(encrypter as never, {
-          self: self.id,
-          gate: { allow: () => ({ allowed: true }) },
-          onRefused: () => undefined,
-          desk: undefined as never,
-          ...withKey(key),
-        })(components)
-      },
-    ]
-    const nodes = await Promise.all([TEST_KEY, TEST_KEY, OTHER_KEY].map((key) => plainNode(proving(key, { id: '' }))))
+  test(`two nodes that share the key are let through over ${over}, two that do not are not`, async () => {
+    const nodes = await Promise.all(
+      [TEST_KEY, TEST_KEY, OTHER_KEY].map(async (key) => {
+        const { privateKey, id } = await newIdentity()
+        const gate = { allow: () => ({ allowed: true }) as const }
+        const init = { self: id, gate, onRefused: () => undefined, desk: undefined as never, ...withKey(key) }
+        return securedNode({ over, privateKey, talk: provingTalk(init) })
+      }),
+    )
     const [a, b, c] = nodes as [Libp2p, Libp2p, Libp2p]
     try {
       expect((await a.dial(b.getMultiaddrs())).status).toBe('open')

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { ManualClock } from '../base/clock.ts'
 import { Counters } from '../base/counters.ts'
-import { DIAL_TIMEOUT_MS, PING_INTERVAL_MS, PING_TIMEOUT_MS, RETIRED_CHECK_MS } from './constants.ts'
+import { PING_INTERVAL_MS, RETIRED_CHECK_MS } from './constants.ts'
 import { addressOf, nextEvent, testNetwork, withNetworks } from './fixtures/networks.ts'
 import type { Network } from './types.ts'
 
@@ -201,36 +201,6 @@ test('static peers are dialled until they are there, with and without an id', as
       await Promise.all([connected(a, late.id), connected(b, late.id)])
     } finally {
       await node.stop()
-    }
-  })
-})
-
-test('retries follow the clock: a quarter second, then 1, 2, 4 seconds, up to a minute', async () => {
-  const clock = new ManualClock()
-  const delays: number[] = []
-  const watched = {
-    now: () => clock.now(),
-    monotonicMs: () => clock.monotonicMs(),
-    setTimeout: (run: () => void, delayMs: number) => {
-      delays.push(delayMs)
-      return clock.setTimeout(run, delayMs)
-    },
-    clearTimeout: (handle: never) => clock.clearTimeout(handle),
-  }
-  const counters = new Counters()
-  await withNetworks([{ clock: watched, counters, staticPeers: ['/ip4/127.0.0.1/tcp/1'] }], async () => {
-    for (let attempt = 1; attempt <= 9; attempt++) {
-      clock.advance(70_000)
-      await expect.poll(() => counters.get('net_dials', { outcome: 'peer_unreachable' })).toBe(attempt)
-    }
-    const dialDelays = delays.filter(
-      (delayMs) =>
-        delayMs > 0 && delayMs !== PING_INTERVAL_MS && delayMs !== PING_TIMEOUT_MS && delayMs !== DIAL_TIMEOUT_MS,
-    )
-    const expected = [250, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]
-    expect(dialDelays.length).toBeGreaterThanOrEqual(8)
-    for (const [index, delayMs] of dialDelays.entries()) {
-      expect(Math.abs(delayMs - (expected[index] ?? 60_000))).toBeLessThanOrEqual((expected[index] ?? 60_000) * 0.11)
     }
   })
 })

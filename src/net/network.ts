@@ -1,27 +1,23 @@
-import type { Connection, IdentifyResult, Stream as Libp2pStream } from '@libp2p/interface'
+import type { Connection } from '@libp2p/interface'
 import { EventBus } from '../base/events.ts'
-import { withTimeout } from '../base/wait.ts'
-import { identityErrors, peerIdOf, signerFromSeed } from '../identity/index.ts'
+import { identityErrors, peerIdOf, type Signer, signerFromSeed } from '../identity/index.ts'
 import { AddressBook } from './address-book.ts'
 import { AdmissionDesk } from './admission-desk.ts'
 import { BoundedLog } from './bounded-log.ts'
 import { ConnectionTable } from './connections.ts'
-import {
-  DIAL_TIMEOUT_MS,
-  MAX_ADDRESSES_PER_PEER,
-  MAX_NETWORK_KEYS,
-  OPEN_TIMEOUT_MS,
-  PING_TIMEOUT_MS,
-} from './constants.ts'
-import { dialError } from './dial-errors.ts'
+import { Connector } from './connector.ts'
+import { MAX_NETWORK_KEYS, PING_TIMEOUT_MS } from './constants.ts'
+import { createDht, type Dht } from './dht/index.ts'
 import { Dialler } from './dialler.ts'
 import { netErrors } from './errors.ts'
-import type { Host } from './host.ts'
+import type { HostKit } from './host.ts'
 import { checkIpv6Ports, listenError } from './listening.ts'
 import { multicastProblem } from './multicast.ts'
-import { pingConnection } from './ping.ts'
+import { createPassageDesk } from './passage-desk.ts'
+import { Paths } from './path/paths.ts'
+import { Requests } from './path/requests.ts'
+import { PeerWords } from './peer-words.ts'
 import { ProtocolTable } from './protocols.ts'
-import { wrapStream } from './stream.ts'
 import type {
   Direction,
   GateVerdict,
@@ -36,8 +32,8 @@ import type {
 
 type HostFile = typeof import('./host.ts')
 
-/** What another program calls itself is shown to people: this much of it, and nothing that moves a cursor. */
-const MAX_AGENT_CHARACTERS = 64
+/** Members that a look-around in the table begins with, besides relays and configured peers. */
+const MAX_SEEDS = 20
 
 /** A network that is not started; nothing of libp2p is loaded before `start`. See `Network` for what it promises. */
 export function createNetwork(init: NetworkInit): Network {
@@ -52,13 +48,18 @@ class Libp2pNetwork implements Network {
   readonly #protocols: ProtocolTable
   readonly #table: ConnectionTable
   readonly #dialler: Dialler
+  readonly #paths: Paths
+  readonly #requests: Requests
   readonly #desk: AdmissionDesk
-  readonly #agents = new Map<string, string>()
-  readonly #listening = new Map<string, readonly string[]>()
+  readonly #passages: AdmissionDesk | undefined
+  readonly #words = new PeerWords()
+  readonly #connector: Connector
   /** Peers that a person has disconnected. */
   readonly #held = new Set<string>()
-  #host: Host | undefined
   readonly #refusalLog: BoundedLog
+  readonly #signer: Signer
+  #kit: HostKit | undefined
+  #dht: Dht | null = null
   #hostFile: HostFile | undefined
   #state: 'new' | 'started' | 'stopped' = 'new'
 
@@ -66,7 +67,8 @@ class Libp2pNetwork implements Network {
     const { clock, counters } = init
     const log = init.log.child({ folder: 'net' })
     this.#init = { ...init, log }
-    this.id = peerIdOf(signerFromSeed(init.privateKey).publicKey)
+    this.#signer = signerFromSeed(init.privateKey)
+    this.id = peerIdOf(this.#signer.publicKey)
     this.events = new EventBus((error) => log.error({ error: String(error) }, 'a listener of the network failed'))
     this.#refusalLog = new BoundedLog(log, clock)
     this.#protocols = new ProtocolTable({
@@ -78,36 +80,62 @@ class Libp2pNetwork implements Network {
     })
     const server = init.admission
     this.#desk = new AdmissionDesk({ server, clock, log, counters, onRefused: (refusal) => this.#onRefused(refusal) })
-    this.#table = new ConnectionTable({
-      self: this.id,
+    this.#passages = createPassageDesk({
+      rules: server?.passages,
+      relay: {
+        serves: () => this.#paths.serves(),
+        passage: (wish) => this.#paths.passage(wish),
+      },
       clock,
       log,
       counters,
-      allow: (peer, direction) => this.#allow(peer, direction),
-      agentOf: (peer) => this.#agents.get(peer) ?? null,
-      onConnected: (peer) => {
-        log.info({ peer }, 'connected')
-        this.events.emit('connected', { peer })
-      },
-      onDisconnected: (peer) => this.#onDisconnected(peer),
       onRefused: (refusal) => this.#onRefused(refusal),
     })
-    this.#dialler = new Dialler({
+    this.#table = this.#createTable()
+    this.#dialler = this.#createDialler()
+    this.#connector = new Connector({
+      table: this.#table,
+      paths: () => this.#paths,
+      running: () => this.#running(),
+      allow: (peer, direction) => this.#allow(peer, direction),
+    })
+    this.#requests = new Requests({
+      table: this.#table,
+      connect: (peer, options) => this.#connector.connect(peer, options),
+      find: (peer, options) => this.#connector.find(peer, options),
       clock,
-      log,
       counters,
-      connect: (target) => this.#connect(target),
-      isConnected: (peer) => this.#table.isConnected(peer),
+    })
+    this.#paths = new Paths({
+      network: this.#init,
+      self: this.id,
+      signer: this.#signer,
+      book: this.#book,
+      table: this.#table,
+      handle: (...handling) => this.handle(...handling),
+      opener: this.#requests,
+      addresses: () => this.addresses(),
       mayDial: (peer) => this.#allow(peer, 'outbound').allowed,
+      mayAnswer: (peer) => this.#allow(peer, 'inbound').allowed,
+      mayAsk: (peer) => this.#desk.isOpen(peer),
+      want: (peer, delayMs) => this.#dialler.want(peer, peer, delayMs),
+      retry: (peer) => this.#dialler.retry(peer),
+      retryAll: () => this.#dialler.retryNow(),
+      dial: (address, options) => this.#connector.dial(address, options),
+      lookUp: async (peer, options) => (await this.#dht?.findPeer(peer, options)) ?? [],
     })
   }
 
   addresses(): string[] {
-    return this.#host?.getMultiaddrs().map(String) ?? []
+    return this.#kit?.host.getMultiaddrs().map(String) ?? []
+  }
+
+  get dht(): Dht | null {
+    return this.#dht
   }
 
   addressesOf(peer: string): readonly string[] {
-    return this.#listening.get(peer) ?? []
+    return this.#words.addressesOf(peer)
   }
 
   async start({ signal }: SignalOptions = {}): Promise<void> {
@@ -117,18 +145,26 @@ class Libp2pNetwork implements Network {
     signal?.throwIfAborted()
     const { parseAddress, peerOfAddress } = this.#hostFile
     const statics = this.#init.staticPeers.map((text) => parseAddress(text))
-    const host = await this.#hostFile.createHost({
+    const kit = await this.#hostFile.createHost({
       network: this.#init,
       self: this.id,
       gate: { allow: (peer, direction) => this.#allow(peer, direction) },
       proof: this.#init.proof,
       desk: this.#desk,
+      passages: this.#passages,
+      ways: this.#init.transports,
+      outer: this.#init.webCertificate,
+      doors: { health: this.#init.health, stun: (socket) => this.#paths.answerStun(socket) },
       onRefused: (refusal) => this.#onRefused(refusal),
       onDiscovered: (peer, addresses) => this.#onDiscovered(peer, addresses),
     })
-    this.#watch(host)
+    this.#kit = kit
+    const { host } = kit
+    host.addEventListener('connection:open', ({ detail }: CustomEvent<Connection>) => this.#table.add(detail))
+    this.#words.watch(host, (peer, addresses) => this.#book.add(peer, addresses, 'learned'))
     try {
       await checkIpv6Ports(this.#init.listen)
+      await this.#paths.load()
       await host.start()
       await this.#protocols.attach(host)
       signal?.throwIfAborted()
@@ -140,10 +176,12 @@ class Libp2pNetwork implements Network {
       await host.stop()
       throw netErrors.network_not_running('the network was stopped while it started')
     }
-    this.#host = host
     this.#state = 'started'
     this.#table.start()
     for (const address of statics) this.#wantStatic(address.toString(), peerOfAddress(address))
+    await this.#paths.start(kit)
+    this.#dht = this.#createDht(kit)
+    await this.#dht?.start()
     this.#dialler.start()
     if (this.#init.mdns) this.#warnWithoutMulticast()
   }
@@ -153,16 +191,19 @@ class Libp2pNetwork implements Network {
     this.#state = 'stopped'
     this.#dialler.stop()
     if (!running) return
+    await this.#dht?.stop()
+    // Relays and those who use this one are told first.
+    await this.#paths.stop()
     this.#table.resetStreams()
     this.#table.stop()
-    await this.#host?.stop()
+    await this.#kit?.host.stop()
   }
 
   async connect(target: string, options: SignalOptions = {}): Promise<string> {
     this.#running()
-    const peer = this.#targetPeer(target)
+    const peer = this.#connector.targetPeer(target)
     if (peer !== undefined) this.#held.delete(peer)
-    return this.#connect(target, options)
+    return this.#connector.connect(target, options)
   }
 
   async disconnect(peer: string): Promise<void> {
@@ -170,23 +211,9 @@ class Libp2pNetwork implements Network {
     await this.#table.closePeer(peer)
   }
 
-  async open(peer: string, protocol: string, { signal }: SignalOptions = {}): Promise<Stream> {
-    const connection = await this.#connectionWith(peer, signal)
-    const inner = await withTimeout(
-      `opening a stream to ${peer}`,
-      OPEN_TIMEOUT_MS,
-      (inner) =>
-        connection.newStream(protocol, {
-          signal: inner,
-          maxOutboundStreams: Number.MAX_SAFE_INTEGER,
-          runOnLimitedConnection: true,
-        }),
-      { signal, clock: this.#init.clock },
-    ).catch((error: unknown) => {
-      if (signal?.aborted) throw signal.reason
-      throw openError(error, peer, protocol)
-    })
-    return wrapStream(inner as Libp2pStream, { peer, protocol })
+  async open(peer: string, protocol: string, options: SignalOptions = {}): Promise<Stream> {
+    this.#running()
+    return this.#requests.open(peer, protocol, options)
   }
 
   handle(protocol: string, handler: (stream: Stream) => void | Promise<void>, options: HandleOptions = {}): () => void {
@@ -197,30 +224,101 @@ class Libp2pNetwork implements Network {
     return this.#table.list()
   }
 
+  path(peer: string) {
+    return this.#paths.path(peer)
+  }
+
+  reach() {
+    return this.#paths.reach()
+  }
+
   async ping(peer: string, { signal, timeoutMs = PING_TIMEOUT_MS }: SignalOptions & { timeoutMs?: number } = {}) {
-    const { clock } = this.#init
-    return pingConnection(await this.#connectionWith(peer, signal), { timeoutMs, signal, clock })
+    this.#running()
+    return this.#requests.ping(peer, { signal, timeoutMs })
   }
 
   async addAddress(peer: string, addresses: readonly string[]): Promise<void> {
     const { parseAddress, parsePeerId } = await import('./host.ts')
     const id = parsePeerId(peer).toString()
     if (id === this.id) return
-    const changed = this.#book.add(
-      id,
-      addresses.map((text) => parseAddress(text).toString()),
-    )
+    const parsed = addresses.map((text) => parseAddress(text).toString())
+    const changed = this.#book.add(id, parsed, 'given')
     if (changed || !this.#table.isConnected(id)) this.#dialler.want(id, id)
   }
 
   forget(peer: string): void {
     this.#dialler.unwant(peer)
     this.#book.remove(peer)
+    this.#paths.forget(peer)
   }
 
   recheck(): void {
     this.#table.recheck()
+    this.#paths.gateChanged()
+    this.#dht?.recheck()
     this.#dialler.retryNow()
+  }
+
+  #createTable(): ConnectionTable {
+    const { clock, log, counters } = this.#init
+    return new ConnectionTable({
+      self: this.id,
+      clock,
+      log,
+      counters,
+      allow: (peer, direction) => this.#allow(peer, direction),
+      agentOf: (peer) => this.#words.agentOf(peer),
+      onConnected: (peer) => {
+        log.info({ peer }, 'connected')
+        this.#dialler.onConnected(peer)
+        this.#paths.connected(peer)
+        this.events.emit('connected', { peer })
+      },
+      onDisconnected: (peer) => this.#onDisconnected(peer),
+      onRefused: (refusal) => this.#onRefused(refusal),
+      onSuspect: (peer) => this.#paths.suspect(peer),
+      onPath: (peer) => this.#paths.pathChanged(peer),
+      describe: (connection) => (this.#kit as HostKit).describeConnection(connection),
+    })
+  }
+
+  #createDht({ host }: HostKit): Dht | null {
+    const { dht, clock, log, counters, staticPeers, relay } = this.#init
+    if (dht === undefined) return null
+    return createDht({
+      host,
+      signer: this.#signer,
+      isMember: (peer) => dht.isMember(peer),
+      connected: () => this.#table.peers(),
+      isConnected: (peer) => this.#table.isConnected(peer),
+      addressesOf: (peer) => this.#paths.candidates(peer),
+      connect: async (peer, { addresses }) => {
+        this.#book.add(peer, addresses, 'learned')
+        await this.#connector.connect(peer)
+        return this.#table.mustPrefer(peer)
+      },
+      seeds: () => [...(relay?.servers ?? []), ...staticPeers, ...this.#paths.known().slice(0, MAX_SEEDS)],
+      reach: (seed, options) => this.#connector.connect(seed, options),
+      events: this.events,
+      clock,
+      log,
+      counters,
+    })
+  }
+
+  #createDialler(): Dialler {
+    const { clock, log, counters, staticPeers } = this.#init
+    return new Dialler({
+      clock,
+      log,
+      counters,
+      connect: (target) => this.#connector.connect(target),
+      isConnected: (peer) => this.#table.isConnected(peer),
+      mayDial: (peer) => this.#allow(peer, 'outbound').allowed,
+      isLone: () => this.#table.peers().length === 0,
+      isImportant: (target) => staticPeers.some((address) => address === target || address.endsWith(`/p2p/${target}`)),
+      isRelay: (target) => this.#paths.isRelay(target),
+    })
   }
 
   #checkKeys(): void {
@@ -234,86 +332,15 @@ class Libp2pNetwork implements Network {
     )
   }
 
-  #watch(host: Host): void {
-    host.addEventListener('connection:open', ({ detail }: CustomEvent<Connection>) => this.#table.add(detail))
-    host.addEventListener('peer:identify', ({ detail }: CustomEvent<IdentifyResult>) => {
-      const listens = detail.listenAddrs.slice(0, MAX_ADDRESSES_PER_PEER).map(String)
-      this.#listening.set(detail.peerId.toString(), listens)
-      const agent = (detail.agentVersion ?? '').replaceAll(/[^\x20-\x7e]/g, '').slice(0, MAX_AGENT_CHARACTERS)
-      if (agent !== '') this.#agents.set(detail.peerId.toString(), agent)
-    })
-  }
-
   #wantStatic(address: string, peer: string | undefined): void {
     if (peer === this.id) return
-    if (peer !== undefined) this.#book.add(peer, [address])
+    if (peer !== undefined) this.#book.add(peer, [address], 'given')
     this.#dialler.want(peer ?? address, peer)
   }
 
-  async #connectionWith(peer: string, signal: AbortSignal | undefined): Promise<Connection> {
-    this.#running()
-    const open = this.#table.preferred(peer)
-    if (open !== undefined) return open
-    await this.#connect(peer, { signal })
-    const connection = this.#table.preferred(peer)
-    if (connection === undefined) throw netErrors.peer_unreachable(`${peer} closed the connection at once`)
-    return connection
-  }
-
-  /** As `connect`, but respects what a person has disconnected. */
-  async #connect(target: string, { signal }: SignalOptions = {}): Promise<string> {
-    const { host, file } = this.#running()
-    const peer = this.#targetPeer(target)
-    if (peer !== undefined) {
-      const verdict = this.#allow(peer, 'outbound')
-      if (!verdict.allowed) {
-        throw netErrors.peer_not_allowed(`${peer}: ${verdict.reason}`, { hint: 'See who is admitted: warren nodes' })
-      }
-      if (this.#table.preferred(peer) !== undefined) return peer
-    }
-    const bound = AbortSignal.timeout(DIAL_TIMEOUT_MS)
-    const both = signal === undefined ? bound : AbortSignal.any([signal, bound])
-    try {
-      if (target.startsWith('/')) return await this.#dial(host, file.parseAddress(target), both)
-      return await this.#dialPeer(target, both)
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason
-      throw dialError(error, target)
-    }
-  }
-
-  /** The addresses that were given first; what the local network and the peer itself have told only if they fail. */
-  async #dialPeer(peer: string, signal: AbortSignal): Promise<string> {
-    const { host, file } = this.#running()
-    const id = file.parsePeerId(peer)
-    const given = this.#book.of(peer).map((text) => file.addressOfPeer(text, peer))
-    if (given.length === 0) return this.#dial(host, id, signal)
-    try {
-      return await this.#dial(host, given, signal)
-    } catch (thrown) {
-      const error = dialError(thrown, peer)
-      if (error.code !== 'peer_unreachable' || signal.aborted) throw error
-      return this.#dial(host, id, signal).catch((second: unknown) => {
-        throw dialError(second, peer).code === 'peer_unreachable' ? error : second
-      })
-    }
-  }
-
-  async #dial(host: Host, target: Parameters<Host['dial']>[0], signal: AbortSignal): Promise<string> {
-    const connection = await host.dial(target, { signal })
-    await this.#table.ready(connection)
-    return connection.remotePeer.toString()
-  }
-
-  #targetPeer(target: string): string | undefined {
-    const { file } = this.#running()
-    if (!target.startsWith('/')) return file.parsePeerId(target).toString()
-    return file.peerOfAddress(file.parseAddress(target))
-  }
-
-  #running(): { host: Host; file: HostFile } {
-    if (this.#state === 'started' && this.#host !== undefined && this.#hostFile !== undefined) {
-      return { host: this.#host, file: this.#hostFile }
+  #running(): { kit: HostKit; file: HostFile } {
+    if (this.#state === 'started' && this.#kit !== undefined && this.#hostFile !== undefined) {
+      return { kit: this.#kit, file: this.#hostFile }
     }
     throw netErrors.network_not_running('the network of this node is not running')
   }
@@ -325,8 +352,7 @@ class Libp2pNetwork implements Network {
 
   #onDisconnected(peer: string): void {
     this.#init.log.info({ peer }, 'disconnected')
-    this.#agents.delete(peer)
-    this.#listening.delete(peer)
+    this.#words.forget(peer)
     this.#dialler.onDisconnected(peer)
     this.events.emit('disconnected', { peer })
   }
@@ -340,8 +366,9 @@ class Libp2pNetwork implements Network {
   #onDiscovered(peer: string, addresses: string[]): void {
     if (peer === this.id) return
     this.events.emit('discovered', { peer, addresses })
-    if (!this.#allow(peer, 'outbound').allowed || this.#table.isConnected(peer)) return
-    this.#dialler.want(peer, peer)
+    if (!this.#allow(peer, 'outbound').allowed) return
+    this.#book.add(peer, addresses, 'learned')
+    if (!this.#table.isConnected(peer)) this.#dialler.want(peer, peer)
   }
 
   #warnWithoutMulticast(): void {
@@ -351,14 +378,4 @@ class Libp2pNetwork implements Network {
       }
     })
   }
-}
-
-function openError(error: unknown, peer: string, protocol: string): Error {
-  if (error instanceof Error && error.name === 'UnsupportedProtocolError') {
-    return netErrors.protocol_unsupported(`${peer} does not speak ${protocol}`, {
-      hint: 'Compare the versions: warren nodes',
-      cause: error,
-    })
-  }
-  return dialError(error, peer)
 }

@@ -1,13 +1,7 @@
 import { isIPv6 } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { Attempts } from './attempts.ts'
-import { FAILED_PROOF_RATE, MAX_PENDING_PER_SOURCE } from './constants.ts'
-
-/** The part of a raw connection that counts here. */
-interface Incoming {
-  readonly remoteAddr: { toString(): string }
-  addEventListener(type: 'close', listener: () => void): void
-}
+import { FAILED_PROOF_RATE, MAX_PENDING_CONNECTIONS, MAX_PENDING_PER_SOURCE } from './constants.ts'
 
 /**
  * Handshakes in progress by where they come from, so that one stranger who opens connections and says nothing cannot
@@ -15,41 +9,38 @@ interface Incoming {
  */
 export class PendingConnections {
   readonly #bySource = new Map<string, number>()
-  readonly #ends = new WeakMap<object, () => void>()
   readonly #failures: Attempts
+  #total = 0
 
   constructor(clock: Clock) {
     this.#failures = new Attempts({ ...FAILED_PROOF_RATE, clock })
   }
 
-  /** Counts a connection until `end` or its close. False where its source has too many already, or has failed too often. */
-  begin(connection: Incoming): boolean {
-    const source = sourceOf(connection.remoteAddr.toString())
-    if (!this.#failures.hasRoom(source)) return false
+  /**
+   * Counts a connection from this multiaddr until the function that it gives is called, which may be more than once.
+   * Undefined where there are too many already, from there or in all, or where too many from there have failed.
+   */
+  begin(address: string): (() => void) | undefined {
+    const source = sourceOf(address)
+    if (!this.#failures.hasRoom(source)) return undefined
     const pending = this.#bySource.get(source) ?? 0
-    if (pending >= MAX_PENDING_PER_SOURCE) return false
+    if (pending >= MAX_PENDING_PER_SOURCE || this.#total >= MAX_PENDING_CONNECTIONS) return undefined
     this.#bySource.set(source, pending + 1)
+    this.#total += 1
     let ended = false
-    const end = (): void => {
+    return () => {
       if (ended) return
       ended = true
+      this.#total -= 1
       const left = (this.#bySource.get(source) ?? 1) - 1
       if (left > 0) this.#bySource.set(source, left)
       else this.#bySource.delete(source)
     }
-    this.#ends.set(connection, end)
-    connection.addEventListener('close', end)
-    return true
   }
 
-  /** A dialler from this multiaddr did not prove the network key. */
+  /** A dialler from this multiaddr did not get through the handshake, or did not prove the network key. */
   failed(address: string): void {
     this.#failures.charge(sourceOf(address))
-  }
-
-  /** Its handshake is over. */
-  end(connection: object): void {
-    this.#ends.get(connection)?.()
   }
 }
 

@@ -86,6 +86,7 @@ export async function proveAsListener(init: ProofInit & { admit: () => GateVerdi
 const EXPORTER_LABELS: Record<Purpose, string> = {
   proof: 'EXPORTER-warren-membership-proof',
   admission: 'EXPORTER-warren-admission',
+  passage: 'EXPORTER-warren-passage',
 }
 
 /** Keying material of a TLS channel (RFC 9266 in spirit, own labels); empty for Noise, which exports none. */

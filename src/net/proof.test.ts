@@ -2,7 +2,6 @@ import { createHash, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
-  admissionTranscript,
   checkDiallerProof,
   checkListenerAnswer,
   decodeHello,
@@ -10,6 +9,7 @@ import {
   encodeHello,
   encodeListenerAnswer,
   type ProofContext,
+  requestTranscript,
 } from './proof.ts'
 
 const KEY = Buffer.alloc(32, 1)
@@ -121,10 +121,10 @@ test('the transcript of an admission is of one channel between two peers, and no
     { listenerNonce: Buffer.alloc(32, 9) },
     { dialler: 'AB', listener: '' },
   ]
-  const transcripts = changes.map((change) => admissionTranscript({ ...CONTEXT, ...change }).toString('hex'))
+  const transcripts = changes.map((change) => requestTranscript('admission', { ...CONTEXT, ...change }).toString('hex'))
   expect(new Set(transcripts).size).toBe(changes.length)
   expect(transcripts.every((transcript) => transcript.length === 64)).toBe(true)
-  expect(admissionTranscript({ ...CONTEXT }).toString('hex')).toBe(transcripts[0])
+  expect(requestTranscript('admission', { ...CONTEXT }).toString('hex')).toBe(transcripts[0])
 })
 
 test('the transcript is that of the protocol page, byte by byte', () => {
@@ -135,5 +135,5 @@ test('the transcript is that of the protocol page, byte by byte', () => {
   }
   const { dialler, listener, channel, binding, diallerNonce, listenerNonce } = CONTEXT
   const said = ['warren admission 1', dialler, listener, channel, binding, diallerNonce, listenerNonce].map(field)
-  expect(admissionTranscript(CONTEXT)).toEqual(createHash('sha256').update(Buffer.concat(said)).digest())
+  expect(requestTranscript('admission', CONTEXT)).toEqual(createHash('sha256').update(Buffer.concat(said)).digest())
 })

@@ -2,11 +2,11 @@ import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import { MAX_NETWORK_KEYS } from './constants.ts'
 
 /** The version byte of a hello says what its sender wants. */
-const HELLO_VERSIONS = { proof: 1, admission: 2 } as const
+const HELLO_VERSIONS = { proof: 1, admission: 2, passage: 3 } as const
 export const NONCE_BYTES = 32
 const MAC_BYTES = 32
 const LABEL = 'warren membership proof 1'
-const ADMISSION_LABEL = 'warren admission 1'
+const TRANSCRIPT_LABELS = { admission: 'warren admission 1', passage: 'warren passage 1' } as const
 
 /** What both sides know of their channel. */
 export interface ChannelContext {
@@ -30,8 +30,13 @@ export interface ProofContext extends ChannelContext {
 type Verdict = 'admitted' | 'refused'
 const VERDICT_BYTES = { admitted: 0, refused: 1 } as const
 
-/** What a dialler wants: to prove the network key and go on, or to ask for admission and leave. */
+/**
+ * What a dialler wants: to prove the network key and go on; to ask for admission and leave; or, of a relay, to be let
+ * through to an admin, to ask that one for admission.
+ */
 export type Purpose = keyof typeof HELLO_VERSIONS
+/** What somebody can ask for who does not prove the network key. */
+export type Request = Exclude<Purpose, 'proof'>
 
 /** First message of each side. */
 export interface Hello {
@@ -48,8 +53,10 @@ export function encodeHello({ purpose, nonce }: Hello): Buffer {
 export function decodeHello(body: Uint8Array): Hello | undefined {
   if (body.length !== 1 + NONCE_BYTES) return undefined
   const nonce = body.subarray(1)
-  if (body[0] === HELLO_VERSIONS.proof) return { purpose: 'proof', nonce }
-  return body[0] === HELLO_VERSIONS.admission ? { purpose: 'admission', nonce } : undefined
+  for (const purpose of ['proof', 'admission', 'passage'] as const) {
+    if (body[0] === HELLO_VERSIONS[purpose]) return { purpose, nonce }
+  }
+  return undefined
 }
 
 /** The dialler's proof: one code under each of its network keys, so that one of them may be on its way out. */
@@ -97,10 +104,10 @@ export function checkListenerAnswer(
   return valid ? verdict : undefined
 }
 
-/** 32 bytes that stand for one channel between two peers, for a request for admission to be bound to. */
-export function admissionTranscript(context: ChannelContext): Buffer {
+/** 32 bytes that stand for one channel between two peers and what is asked on it, for a request to be bound to. */
+export function requestTranscript(request: Request, context: ChannelContext): Buffer {
   return createHash('sha256')
-    .update(fields([ADMISSION_LABEL, ...channelFields(context)]))
+    .update(fields([TRANSCRIPT_LABELS[request], ...channelFields(context)]))
     .digest()
 }
 

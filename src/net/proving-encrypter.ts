@@ -3,9 +3,9 @@ import { toWarrenError } from '../base/errors.ts'
 import type { AdmissionDesk } from './admission-desk.ts'
 import { PROOF_TIMEOUT_MS } from './constants.ts'
 import { netErrors } from './errors.ts'
-import { admissionTranscript } from './proof.ts'
+import { requestTranscript } from './proof.ts'
 import { channelBinding, greetAsDialler, greetAsListener, proveAsDialler, proveAsListener } from './proof-exchange.ts'
-import { type SecuredChannel, talkingEncrypter } from './talking-encrypter.ts'
+import { type SecuredChannel, type TalkOptions, talkingEncrypter } from './talking-encrypter.ts'
 import type { Gate, ProofSource, Refusal } from './types.ts'
 
 export interface ProvingInit {
@@ -15,28 +15,54 @@ export interface ProvingInit {
   proof: ProofSource
   /** Where those go who ask for admission in place of the proof. */
   desk: AdmissionDesk
+  /** Where those go who ask a relay to be let through to an admin; without it nobody is. */
+  passages?: AdmissionDesk | undefined
   /** Hears of every connection that the proof or the gate does not let through. */
   onRefused: (refusal: Refusal) => void
 }
 
 /**
- * An encrypter that lets a connection through only when both sides have proved the network key over the secured
- * channel and the gate allows the peer. It runs before the muxer, so that a stranger finds no protocol to ask.
+ * The talk that lets a connection through only when both sides have proved the network key over the secured channel and
+ * the gate allows the peer. It is held before the muxer, so that a stranger finds no protocol to ask.
  */
+export function provingTalk(init: ProvingInit): (secured: SecuredChannel) => Promise<void> {
+  return async (secured) => {
+    const asked = await prove(secured, init).catch((thrown: unknown) => refuse(thrown, secured, init))
+    if (asked === undefined) return
+    const { purpose, ...asking } = asked
+    if (purpose === 'admission') await init.desk.attend(asking)
+    else await init.passages?.attend(asking)
+    throw new Error('a connection for a request ends with it')
+  }
+}
+
+/**
+ * The talk with a stranger whom a relay has let through: about admission, and about nothing else. Fails as the proof
+ * does with who wants anything else.
+ */
+export function admissionTalk({ self, desk }: Pick<ProvingInit, 'self' | 'desk'>) {
+  return async ({ channel, peer, address, protocol, signal: host }: SecuredChannel): Promise<void> => {
+    const timeout = AbortSignal.timeout(PROOF_TIMEOUT_MS)
+    const signal = host === undefined ? timeout : AbortSignal.any([timeout, host])
+    const { purpose, nonces } = await greetAsListener(channel, signal)
+    if (purpose !== 'admission') throw netErrors.protocol_unsupported('it has not asked for admission')
+    const binding = channelBinding(protocol, channel, purpose)
+    const context = { channel: protocol, dialler: peer, listener: self, binding, ...nonces }
+    await desk.attend({ channel, peer, address, transcript: requestTranscript(purpose, context) })
+  }
+}
+
+/** An encrypter of libp2p's with the proof on its channels. */
 export function provingEncrypter<C>(
   inner: (components: C) => ConnectionEncrypter,
   init: ProvingInit,
+  options: TalkOptions = {},
 ): (components: C) => ConnectionEncrypter {
-  return talkingEncrypter(inner, async (secured) => {
-    const asked = await prove(secured, init).catch((thrown: unknown) => refuse(thrown, secured, init))
-    if (asked === undefined) return
-    await init.desk.attend(asked)
-    throw new Error('a connection for admission ends with it')
-  })
+  return talkingEncrypter(inner, provingTalk(init), options)
 }
 
 /** Resolves to the talk that the dialler wants in place of the proof; undefined where the proof has succeeded. */
-async function prove(secured: SecuredChannel, { self, gate, proof }: ProvingInit) {
+async function prove(secured: SecuredChannel, { self, gate, proof, passages }: ProvingInit) {
   const { channel, peer, address, direction, protocol } = secured
   const timeout = AbortSignal.timeout(PROOF_TIMEOUT_MS)
   const signal = secured.signal === undefined ? timeout : AbortSignal.any([timeout, secured.signal])
@@ -52,9 +78,12 @@ async function prove(secured: SecuredChannel, { self, gate, proof }: ProvingInit
     return undefined
   }
   const { purpose, nonces } = await greetAsListener(channel, signal)
+  if (purpose === 'passage' && passages === undefined) {
+    throw netErrors.protocol_unsupported('it asks for a passage, and this node lets nobody through')
+  }
   const binding = channelBinding(protocol, channel, purpose)
   const context = { ...known, dialler: peer, listener: self, binding, ...nonces }
-  if (purpose === 'admission') return { channel, peer, address, transcript: admissionTranscript(context) }
+  if (purpose !== 'proof') return { purpose, channel, peer, address, transcript: requestTranscript(purpose, context) }
   await proveAsListener({ channel, keys, context, signal, admit: () => gate.allow(peer, direction) })
   return undefined
 }

@@ -4,6 +4,7 @@ import net from 'node:net'
 import { expect, test } from 'vitest'
 import { Counters } from '../base/counters.ts'
 import { silentLogger } from '../base/log.ts'
+import { ADDRESS_DIAL_TIMEOUT_MS } from './constants.ts'
 import { addressOf, testNetwork, withNetworks } from './fixtures/networks.ts'
 import { requestAdmission } from './request-admission.ts'
 import type { AdmissionServer } from './types.ts'
@@ -203,5 +204,36 @@ test('a node in the middle that passes a request on is refused, for the transcri
 test('a node that knows nothing of admission refuses it', async () => {
   await withNetworks([{}], async (a) => {
     await expect(ask([addressOf(a)])).rejects.toMatchObject({ code: 'admission_refused' })
+  })
+})
+
+test('a silent address does not keep the next one from being asked, and one node is asked at a time', async () => {
+  let underWay = 0
+  let most = 0
+  const slow: AdmissionServer = {
+    isOpen: () => true,
+    answer: async () => {
+      underWay += 1
+      most = Math.max(most, underWay)
+      await new Promise((resolve) => setImmediate(resolve))
+      underWay -= 1
+      throw new Error('not this one')
+    },
+  }
+  await withSilence(async (silent) => {
+    await withNetworks([{ admission: slow }, { admission: slow }, { admission: YES }], async (a, b, c) => {
+      const begun = performance.now()
+      const asked = await ask([`${silent}/p2p/${c.id}`, addressOf(a), addressOf(b), addressOf(c)])
+      expect(asked.address).toBe(addressOf(c))
+      expect(performance.now() - begun).toBeLessThan(ADDRESS_DIAL_TIMEOUT_MS)
+      expect(most).toBe(1)
+    })
+  })
+})
+
+test('an address over a relay is not asked by who has nothing to say to a relay', async () => {
+  await withNetworks([{ admission: YES }], async (a) => {
+    const over = `${addressOf(a)}/p2p-circuit/p2p/${testNetwork().id}`
+    await expect(ask([over])).rejects.toMatchObject({ code: 'peer_unreachable' })
   })
 })

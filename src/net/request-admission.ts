@@ -1,11 +1,21 @@
+import { z } from 'zod'
+import { systemClock } from '../base/clock.ts'
 import { WarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import { SerialQueue } from '../base/wait.ts'
 import { peerIdOf, signerFromSeed } from '../identity/index.ts'
 import { ANSWER_FRAME, REQUEST_FRAME, receiveFrame, sendFrame } from './channel-frames.ts'
-import { ADDRESS_DIAL_TIMEOUT_MS, ADMISSION_ADDRESS_TIMEOUT_MS } from './constants.ts'
+import {
+  ADDRESS_DIAL_TIMEOUT_MS,
+  ADMISSION_ADDRESS_TIMEOUT_MS,
+  ADMISSION_DIALS,
+  ADMISSION_STAGGER_MS,
+} from './constants.ts'
 import { dialError } from './dial-errors.ts'
 import { netErrors } from './errors.ts'
-import { admissionTranscript } from './proof.ts'
+import { relayIn } from './path/address-words.ts'
+import { race } from './path/race.ts'
+import { requestTranscript } from './proof.ts'
 import { channelBinding, greetAsDialler, type Nonces } from './proof-exchange.ts'
 import type { SecuredChannel } from './talking-encrypter.ts'
 
@@ -16,6 +26,11 @@ interface RequestAdmissionInit {
   addresses: readonly string[]
   /** The request to a peer, at most 4 KiB; the transcript is of this one channel, for a signature to be bound to. */
   compose: (facts: { peer: string; transcript: Uint8Array }) => Uint8Array
+  /**
+   * The request to a relay to be let through to a peer, at most 4 KiB, bound to the channel with the relay. Without it
+   * addresses over relays (`/…/p2p/RELAY/p2p-circuit/p2p/ID`) fail.
+   */
+  composePassage?: ((facts: { relay: string; peer: string; transcript: Uint8Array }) => Uint8Array) | undefined
   log: Logger
   signal?: AbortSignal | undefined
 }
@@ -32,30 +47,74 @@ interface Admission {
 const PASSED_OVER = ['admission_refused', 'peer_id_mismatch', 'protocol_unsupported', 'peer_unreachable'] as const
 
 /**
- * Asks for admission to a network whose key this node does not have, at one address after the other until one answers.
- * Needs no `Network`, leaves nothing running. An address where nobody answers costs at most 5 s, and none more than
- * 20 s; a peer that has refused is not asked again at its other addresses. Fails with `admission_refused`,
- * `peer_id_mismatch`, `protocol_unsupported`, `peer_unreachable` or `address_invalid`, with what `compose` throws, and
- * with the signal's reason.
+ * Asks for admission to a network whose key this node does not have. The addresses are dialled in their order, the next one
+ * where one has failed or after a quarter of a second, and whoever is reached is asked, one at a time, until one answers.
+ * Needs no `Network`, leaves nothing running. An address where no port answers costs at most 5 s, one where no node
+ * answers 13 s, and none more than 20 s; a peer that has refused is not asked again at its other addresses. Fails with
+ * `admission_refused`, `peer_id_mismatch`, `protocol_unsupported`, `peer_unreachable` or `address_invalid`, with what
+ * `compose` throws, and with the signal's reason.
  */
 export async function requestAdmission(init: RequestAdmissionInit): Promise<Admission> {
   const file = await import('./host.ts')
   const targets = init.addresses.map((text) => ({ text, peer: peerOf(text, file) }))
   const failures: WarrenError[] = []
-  const refusedBy = new Set<string>()
-  for (const { text, peer } of targets) {
-    init.signal?.throwIfAborted()
-    if (refusedBy.has(peer)) continue
+  const fault = new AbortController()
+  const common: Asking = { ...init, turns: new SerialQueue(), refusedBy: new Set(), fault }
+  const under: Promise<Admission>[] = []
+  const attempts = targets.map((target, index) => (signal: AbortSignal) => {
+    const attempt = attemptAt(target, { ...common, signal }).catch((thrown: unknown) => {
+      if (thrown instanceof WarrenError && isPassedOver(thrown)) failures[index] = thrown
+      else fault.abort(thrown)
+      throw thrown
+    })
+    under.push(attempt)
+    return attempt
+  })
+  const signal = init.signal === undefined ? fault.signal : AbortSignal.any([fault.signal, init.signal])
+  try {
+    return await race(attempts, { staggerMs: ADMISSION_STAGGER_MS, limit: ADMISSION_DIALS, signal, clock: systemClock })
+  } catch (thrown) {
+    if (signal.aborted) throw signal.reason
+    if (!(thrown instanceof AggregateError)) throw thrown
+    throw together(Object.values(failures))
+  } finally {
+    await Promise.allSettled(under)
+  }
+}
+
+/** What the attempts at all addresses share. */
+interface Asking extends RequestAdmissionInit {
+  /** One peer is asked at a time, for each may admit this node. */
+  readonly turns: SerialQueue
+  readonly refusedBy: Set<string>
+  /** Fires where the request itself is at fault. */
+  readonly fault: AbortController
+}
+
+interface Target {
+  readonly text: string
+  readonly peer: string
+}
+
+async function attemptAt({ text, peer }: Target, asking: Asking & { signal: AbortSignal }): Promise<Admission> {
+  for (let first = true; ; first = false) {
+    if (asking.refusedBy.has(peer)) throw refused()
     try {
-      return { peer, address: text, answer: await askAt(text, peer, init) }
+      return { peer, address: text, answer: await askAt(text, peer, asking) }
     } catch (thrown) {
-      init.signal?.throwIfAborted()
-      if (!(thrown instanceof WarrenError) || !PASSED_OVER.some((code) => code === thrown.code)) throw thrown
-      if (thrown.code === 'admission_refused') refusedBy.add(peer)
-      failures.push(thrown)
+      // The other side does not wait for the turns of others.
+      if (first && thrown instanceof LeftMeanwhile) continue
+      if (thrown instanceof WarrenError && thrown.code === 'admission_refused') asking.refusedBy.add(peer)
+      throw thrown instanceof LeftMeanwhile ? late() : thrown
     }
   }
-  throw together(failures)
+}
+
+/** It closed the connection while another one was being asked. */
+class LeftMeanwhile extends Error {}
+
+function isPassedOver({ code }: WarrenError): boolean {
+  return PASSED_OVER.some((known) => known === code)
 }
 
 function peerOf(text: string, file: typeof import('./host.ts')): string {
@@ -67,8 +126,9 @@ function peerOf(text: string, file: typeof import('./host.ts')): string {
 }
 
 /** The answer at one address, by a host of its own, so that no late end of an earlier one can be taken for it. */
-async function askAt(address: string, peer: string, init: RequestAdmissionInit): Promise<Uint8Array> {
+async function askAt(address: string, peer: string, init: Asking): Promise<Uint8Array> {
   const { createAskingHost, parseAddress } = await import('./host.ts')
+  const circuit = relayIn(address)
   const ends = new AbortController()
   let patience: NodeJS.Timeout | undefined
   let whole: NodeJS.Timeout | undefined
@@ -83,12 +143,25 @@ async function askAt(address: string, peer: string, init: RequestAdmissionInit):
       throw thrown
     }
   }
+  const self = peerIdOf(signerFromSeed(init.privateKey).publicKey)
+  const log = init.log.child({ folder: 'net' })
+  const inTurn = (secured: SecuredChannel) =>
+    init.turns.run(async () => {
+      signal.throwIfAborted()
+      if (init.refusedBy.has(peer)) throw refused()
+      if (secured.channel.status !== 'open') {
+        fault = { thrown: new LeftMeanwhile() }
+        throw fault.thrown
+      }
+      return ask(secured, { self, peer, compose, signal })
+    })
   const host = await createAskingHost({
     privateKey: init.privateKey,
-    log: init.log.child({ folder: 'net' }),
+    log,
     talk: async (secured) => {
       clearTimeout(patience)
-      answer = await ask(secured, { self: peerIdOf(signerFromSeed(init.privateKey).publicKey), peer, compose, signal })
+      if (circuit === undefined) answer = await inTurn(secured)
+      else answer = await askOver(secured, { ...init, relay: circuit.relay, self, peer, address, signal, log, inTurn })
       throw new Error('a connection for admission ends with it')
     },
   })
@@ -96,7 +169,8 @@ async function askAt(address: string, peer: string, init: RequestAdmissionInit):
     await host.start()
     patience = setTimeout(() => ends.abort(), ADDRESS_DIAL_TIMEOUT_MS)
     whole = setTimeout(() => ends.abort(), ADMISSION_ADDRESS_TIMEOUT_MS)
-    await host.dial(parseAddress(address), { signal })
+    const dialled = circuit === undefined ? address : `${circuit.address}/p2p/${circuit.relay}`
+    await host.dial(parseAddress(dialled), { signal })
     throw new Error('a talk about admission has no end')
   } catch (thrown) {
     if (answer !== undefined) return answer
@@ -120,7 +194,8 @@ async function ask(secured: SecuredChannel, { self, peer, compose, signal }: Ask
   if (secured.peer !== peer) throw netErrors.peer_id_mismatch('another node answers there')
   const nonces = await greet(secured, signal)
   const binding = channelBinding(protocol, channel, 'admission')
-  const transcript = admissionTranscript({ dialler: self, listener: peer, channel: protocol, binding, ...nonces })
+  const context = { dialler: self, listener: peer, channel: protocol, binding, ...nonces }
+  const transcript = requestTranscript('admission', context)
   if (!sendFrame(channel, compose({ peer, transcript }), REQUEST_FRAME)) throw refused()
   const heard = await receiveFrame(channel, ANSWER_FRAME, signal)
   if (heard === 'left') throw refused()
@@ -129,6 +204,71 @@ async function ask(secured: SecuredChannel, { self, peer, compose, signal }: Ask
     throw netErrors.protocol_unsupported(`its answer is longer than ${ANSWER_FRAME.maxBytes} bytes`)
   }
   return heard
+}
+
+interface AskOverOptions extends Asking {
+  readonly relay: string
+  readonly self: string
+  readonly peer: string
+  readonly address: string
+  readonly signal: AbortSignal
+  /** The talk with the peer itself. */
+  readonly inTurn: (secured: SecuredChannel) => Promise<Uint8Array>
+}
+
+const passageAnswer = z.discriminatedUnion('ok', [
+  z.object({ ok: z.literal(true) }),
+  z.object({
+    ok: z.literal(false),
+    message: z
+      .string()
+      .max(512)
+      .transform((text) => text.replaceAll(/[^\x20-\x7e]/g, ' ')),
+  }),
+])
+
+/** Asks a relay to be let through, then the peer itself over a channel of its own inside. */
+async function askOver(secured: SecuredChannel, options: AskOverOptions): Promise<Uint8Array> {
+  const { relay, peer, address, signal, log, privateKey, inTurn } = options
+  await enterPassage(secured, options)
+  const { talkThrough } = await import('./host.ts')
+  try {
+    return await talkThrough(secured, { privateKey, peer, address, signal, log }, inTurn)
+  } catch (thrown) {
+    // A failed handshake inside is none of the connection with the relay, which no other way of dialling mends.
+    if (thrown instanceof WarrenError || thrown instanceof LeftMeanwhile) throw thrown
+    throw netErrors.peer_unreachable(`over the relay ${relay}: ${thrown instanceof Error ? thrown.message : thrown}`)
+  }
+}
+
+async function enterPassage(secured: SecuredChannel, options: AskOverOptions): Promise<void> {
+  const { relay, self, peer, signal, composePassage } = options
+  const { channel, protocol } = secured
+  const not = (why: string): WarrenError => netErrors.peer_unreachable(`the relay ${relay} ${why}`)
+  if (secured.peer !== relay) throw netErrors.peer_id_mismatch('another node answers there')
+  if (composePassage === undefined) throw not('is not asked for this')
+  const nonces = await greetAsDialler(channel, 'passage', signal).catch((thrown: unknown) => {
+    throw signal.aborted ? late() : not(`lets nobody through (${thrown instanceof Error ? thrown.message : thrown})`)
+  })
+  const binding = channelBinding(protocol, channel, 'passage')
+  const context = { dialler: self, listener: relay, channel: protocol, binding, ...nonces }
+  const request = composed(composePassage({ relay, peer, transcript: requestTranscript('passage', context) }))
+  if (!sendFrame(channel, request, REQUEST_FRAME)) throw not('closed the connection')
+  const heard = await receiveFrame(channel, ANSWER_FRAME, signal)
+  if (heard === 'left') throw not('does not let this node through: it knows no such invite, or does not serve')
+  if (heard === 'late') throw not('gave no answer in time')
+  if (heard === 'too long') throw not('gave an answer that is too long')
+  const answer = parsePassageAnswer(heard)
+  if (answer === undefined) throw not('gave an answer that is none')
+  if (!answer.ok) throw not(`says: ${answer.message}`)
+}
+
+function parsePassageAnswer(bytes: Uint8Array) {
+  try {
+    return passageAnswer.parse(JSON.parse(Buffer.from(bytes).toString('utf8')))
+  } catch {
+    return undefined
+  }
 }
 
 async function greet({ channel }: SecuredChannel, signal: AbortSignal): Promise<Nonces> {

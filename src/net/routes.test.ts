@@ -14,6 +14,7 @@ function routesOf(network: Network, names: Record<string, string>, clock: Clock 
   const routes = netRoutes({
     network,
     clock,
+    known: () => Object.values(names),
     resolve: (text) => names[text] ?? text,
     nameOf: (peer) => Object.entries(names).find(([, id]) => id === peer)?.[0] ?? null,
   })

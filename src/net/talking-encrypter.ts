@@ -19,6 +19,11 @@ export interface SecuredChannel {
   readonly signal: AbortSignal | undefined
 }
 
+export interface TalkOptions {
+  /** Hears of every connection that was secured, before the talk. */
+  onSecured?: (connection: MessageStream) => void
+}
+
 /**
  * An encrypter on whose channels `talk` is held before anything else sees them, so that it runs on every transport
  * that uses encrypters. Where it rejects, the channel is closed, and a dial fails with its code.
@@ -26,6 +31,7 @@ export interface SecuredChannel {
 export function talkingEncrypter<C>(
   inner: (components: C) => ConnectionEncrypter,
   talk: (secured: SecuredChannel) => Promise<void>,
+  { onSecured }: TalkOptions = {},
 ): (components: C) => ConnectionEncrypter {
   return (components) => {
     const encrypter = inner(components)
@@ -39,6 +45,7 @@ export function talkingEncrypter<C>(
         ? encrypter.secureInbound(connection, options)
         : encrypter.secureOutbound(connection, options)
       ).catch(rethrow)
+      onSecured?.(connection)
       const { connection: channel, remotePeer } = secured
       const [peer, address, signal] = [remotePeer.toString(), addressOf(connection), options?.signal]
       try {

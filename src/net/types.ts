@@ -1,8 +1,12 @@
+import type { RequestListener } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import type { Counters } from '../base/counters.ts'
 import type { EventBus } from '../base/events.ts'
 import type { Logger } from '../base/log.ts'
+import type { ConnectionKind } from './channel.ts'
+import type { Dht } from './dht/index.ts'
+import type { PathInfo, ReachInfo, ReachSettings, RelaySettings } from './path/types.ts'
 
 /**
  * A stream to another node: an ordinary Duplex with back-pressure in both directions. `end()` closes the own half only.
@@ -55,6 +59,16 @@ export interface AdmissionServer {
   isOpen(peer: string): boolean
   /** The answer, at most 64 KiB. Where it throws, the connection closes without a word and the attempt counts as failed. */
   answer(request: AdmissionRequest): Promise<Uint8Array>
+  /** For a node that serves as a relay; without it nobody is let through. */
+  readonly passages?: PassageRules | undefined
+}
+
+/** Whom a relay lets through to an admin, to ask that one for admission. */
+export interface PassageRules {
+  /** False where nobody is even to be heard. Asked at every request: keep it fast. */
+  isOpen(): boolean
+  /** The id of the admin that a request is for. Where it throws, the request is not answered, and counts as failed. */
+  adminFor(request: AdmissionRequest): string
 }
 
 /** A connection that counts: its peer has answered over it. */
@@ -64,6 +78,11 @@ export interface ConnectionInfo {
   readonly address: string
   readonly direction: Direction
   readonly relayed: boolean
+  readonly kind: ConnectionKind
+  /** Id of the relay that it goes over; null for a direct one. */
+  readonly via: string | null
+  /** The other side is on a network of this machine, or on this machine. */
+  readonly lan: boolean
   /** Milliseconds since 1970. */
   readonly since: number
   /** Last measured round trip in milliseconds; null until the first one. */
@@ -71,6 +90,8 @@ export interface ConnectionInfo {
   /** Program and version that the peer names; null until it has. */
   readonly agent: string | null
   readonly encryption: 'TLS 1.3' | 'Noise' | string
+  /** Name of the key exchange, such as `X25519`; null where it is not known. */
+  readonly keyExchange: string | null
 }
 
 /** A connection that was not let through. */
@@ -127,6 +148,20 @@ export interface NetworkInit {
   staticPeers: readonly string[]
   /** Look for peers on the local network, and be found there. */
   mdns: boolean
+  /** Ways of securing a connection, in the order in which a dial tries them; all three by default. */
+  transports?: readonly ('tls' | 'noise' | 'websocket')[] | undefined
+  /** PEM files that addresses with `/tls/ws` show; without them a self-signed certificate. */
+  webCertificate?: { certificate: string; key: string } | undefined
+  /** The relays to use, and whether to be one; without it there are none. */
+  relay?: RelaySettings | undefined
+  /** How to find out how others reach this node. */
+  reach?: ReachSettings | undefined
+  /** Takes part in the private table, of which these peers are; without it there is none. */
+  dht?: { isMember(peer: string): boolean } | undefined
+  /** Answers `GET /healthz` on the ports of this node. */
+  health?: RequestListener | undefined
+  /** Keeps the addresses of members over restarts; without it they are forgotten. */
+  recordsFile?: string | undefined
   clock: Clock
   log: Logger
   counters: Counters
@@ -180,6 +215,12 @@ export interface Network {
    */
   handle(protocol: string, handler: (stream: Stream) => void | Promise<void>, options?: HandleOptions): () => void
   connections(): ConnectionInfo[]
+  /** The private table; null where this node takes no part in it, or is not started. */
+  readonly dht: Dht | null
+  /** The path to a peer now, and why it is no better one. */
+  path(peer: string): PathInfo
+  /** How this node can be reached, as far as it knows. */
+  reach(): ReachInfo
   /** The round trip to a peer in milliseconds, connecting where needed. Default time-out 10 s (`timed_out`). */
   ping(peer: string, options?: SignalOptions & { timeoutMs?: number }): Promise<number>
   /** Adds addresses of a peer and stays connected with it from now on, as the gate allows. */

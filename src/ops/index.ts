@@ -9,5 +9,6 @@
  * const server = await startLocalServer({ home, env, handle: (request, response) => router.handle(request, response, local) })
  * ```
  */
+export { checkMachine } from './doctor.ts'
 export { type HomeLock, lockHome } from './home-lock.ts'
 export { type LocalServer, type LocalServerOptions, startLocalServer } from './local-server.ts'

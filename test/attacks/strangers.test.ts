@@ -3,20 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { multiaddr } from '@multiformats/multiaddr'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CHANNELS, securedNode } from '../../src/net/fixtures/secured.ts'
 import type { NetworkInit } from '../../src/net/index.ts'
 import type { Daemon } from './daemon.ts'
 import { createFleet, type Fleet, newIdentity, until } from './fleet.ts'
 import { createHostilePeer } from './hostile-peer.ts'
-import {
-  CHANNELS,
-  type Channel,
-  multistream,
-  openSocket,
-  plainNode,
-  proofMessage,
-  sayInChannel,
-  sayOnSocket,
-} from './strangers.ts'
+import { multistream, openSocket, proofMessage, sayInChannel, sayOnSocket } from './strangers.ts'
 
 const SEED = 20_260_721
 const GARBAGE = 40
@@ -66,9 +58,9 @@ const garbage = (maxLength: number): Buffer[] =>
     .map((bytes) => Buffer.from(bytes))
 const hello = (version: number): Buffer => proofMessage(Buffer.concat([Buffer.of(version), randomBytes(32)]))
 
-for (const channel of Object.keys(CHANNELS) as Channel[]) {
+for (const channel of CHANNELS) {
   test(`over ${channel} a plain libp2p node is answered by no protocol, identify and ping included`, async () => {
-    const stranger = await plainNode(CHANNELS[channel])
+    const stranger = await securedNode({ over: channel })
     const identified: unknown[] = []
     stranger.addEventListener('peer:identify', (event) => identified.push(event.detail))
     try {
@@ -116,7 +108,7 @@ for (const channel of Object.keys(CHANNELS) as Channel[]) {
   }, 180_000)
 
   test(`a daemon that is sent to a stranger over ${channel} refuses it`, async () => {
-    const stranger = await plainNode(CHANNELS[channel])
+    const stranger = await securedNode({ over: channel })
     try {
       const address = stranger.getMultiaddrs()[0]?.toString() as string
       const { out } = await fleet.warren.run('--home', target.home, 'connect', address, '--json')

@@ -99,6 +99,8 @@ test('every node of a new lab sees every other, and the first one answers a user
       state: index === 0 ? 'self' : 'up',
       version: '0.1.0',
       relayed: index === 0 ? null : false,
+      path: index === 0 ? null : 'direct (lan)',
+      why: null,
       latency_ms: index === 0 ? null : expect.toSatisfy((value) => value === null || typeof value === 'number'),
       seen: expect.any(String),
       waiting: false,

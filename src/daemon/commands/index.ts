@@ -34,6 +34,13 @@ export const daemonCommands: CommandEntry[] = [
     load: () => import('./status.ts').then((module) => module.statusCommand),
   },
   {
+    name: 'daemon doctor',
+    aliases: ['doctor'],
+    group,
+    summary: 'Look for what is wrong with this node, and say how to mend it',
+    load: () => import('./doctor.ts').then((module) => module.doctorCommand),
+  },
+  {
     name: 'daemon start',
     group,
     summary: 'Start the daemon in the background',

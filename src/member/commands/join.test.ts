@@ -8,7 +8,7 @@ import { type CommandContext, type CommandResult, createStyle } from '../../comm
 import { sections } from '../../daemon/sections.ts'
 import { createAuthority } from '../../identity/index.ts'
 import { startLocalServer } from '../../ops/index.ts'
-import { adminAddresses } from '../admin-addresses.ts'
+import { codeNodes } from '../code-nodes.ts'
 import { createDirectory } from '../directory.ts'
 import { createFleet } from '../fixtures/fleet.ts'
 import { createInvites } from '../invites.ts'
@@ -31,8 +31,8 @@ async function admin() {
   const directory = createDirectory({ roster, network, clock: systemClock, version: '0.1.0' })
   cleanups.push(() => directory.stop())
   const authority = { author: () => home.author }
-  const admins = () => adminAddresses({ roster, network, directory })
-  return { network, roster, invites: createInvites({ roster, authority, admins }) }
+  const nodes = () => codeNodes({ roster, network, directory })
+  return { network, roster, invites: createInvites({ roster, authority, nodes }) }
 }
 
 /** Starts what a daemon would be: the node of the home, connected to its peers, and its local door. */

@@ -5,7 +5,15 @@ import { pathExists, writeFileAtomic } from '../../base/files.ts'
 import { silentLogger } from '../../base/log.ts'
 import { nameOfMachine } from '../../base/machine-name.ts'
 import { sleep } from '../../base/wait.ts'
-import { type AnyCommand, type CommandContext, defineCommand, flag, printable, text } from '../../command/index.ts'
+import {
+  type AnyCommand,
+  type CommandContext,
+  defineCommand,
+  flag,
+  list,
+  printable,
+  text,
+} from '../../command/index.ts'
 import { type Section, writeCommentedConfig } from '../../config/index.ts'
 import { decodeJoinCode, foldersOf } from '../../identity/index.ts'
 import { memberContract, type NodeView } from '../contract.ts'
@@ -38,12 +46,20 @@ export function createJoinCommand(init: JoinInit): AnyCommand {
         value: 'NAME',
         description: "name of this node, where the invite gives none (default: the machine's)",
       }),
+      at: list({
+        value: 'ADDRESS',
+        description: 'ask the admins here before the addresses of the code, as through a tunnel; may repeat',
+      }),
       noStart: flag({ description: 'do not start the daemon' }),
     },
     examples: [
       { does: 'with a code, on the new machine', words: 'join WRN-…' },
       { does: 'without it on the command line', words: 'join -' },
       { does: 'under a name', words: 'join - --name kitchen' },
+      {
+        does: 'through a tunnel to an admin that has no address of its own',
+        words: 'join - --at /ip4/127.0.0.1/tcp/9019',
+      },
     ],
     run: ({ args, options, context }) => runJoin(init, { code: args.code, ...options, context }),
   })
@@ -52,6 +68,7 @@ export function createJoinCommand(init: JoinInit): AnyCommand {
 interface JoinInput {
   readonly code: string | undefined
   readonly name: string | undefined
+  readonly at: readonly string[]
   readonly noStart: boolean
   readonly context: CommandContext
 }
@@ -72,11 +89,13 @@ async function runJoin(init: JoinInit, input: JoinInput) {
     keysFolder,
     rosterFolder,
     name: input.name ?? nameOfMachine(),
+    at: input.at,
     log: silentLogger,
     signal: context.signal,
     onStep: ({ asking }) => context.progress.show([`asking ${printable(asking)}`]),
   })
-  const peers = joined.admins.flatMap(({ addresses }) => addresses)
+  // A relay among them can be the first peer, where no admin can be dialled.
+  const peers = [...joined.admins, ...joined.relays].flatMap(({ addresses }) => addresses)
   await writeFileAtomic(configPath, withPeers(writeCommentedConfig(await init.sections()), peers))
   const { name, role, nodeId: id, networkId: network } = joined
   const said = `joined as ${printable(name)} (${role})`

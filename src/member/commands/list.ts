@@ -22,6 +22,7 @@ export const listCommand = defineCommand({
         `${printable(name)} waits: if you know it, warren node add ${printable(name)}; if not, warren node remove`,
       )
     }
+    const someWhy = nodes.some(({ why }) => why !== null)
     const someExpire = nodes.some(({ expires }) => expires !== null)
     return {
       json: nodes,
@@ -35,15 +36,16 @@ export const listCommand = defineCommand({
           { title: 'VERSION' },
           ...(someExpire ? [{ title: 'EXPIRES' }] : []),
           { title: 'LABELS' },
+          ...(someWhy ? [{ title: 'WHY NOT DIRECT' }] : []),
         ],
-        rows: nodes.map((node) => rowOf(node, someExpire)),
+        rows: nodes.map((node) => rowOf(node, { someExpire, someWhy })),
       },
     }
   },
 })
 
-function rowOf(node: NodeView, withExpiry: boolean): string[] {
-  const path = node.state === 'self' ? '-' : node.relayed === null ? '' : node.relayed ? 'relayed' : 'direct'
+function rowOf(node: NodeView, { someExpire, someWhy }: { someExpire: boolean; someWhy: boolean }): string[] {
+  const path = node.state === 'self' ? '-' : printable(node.path ?? '')
   return [
     `${printable(node.name)}${node.state === 'self' ? ' *' : ''}`,
     node.role,
@@ -51,7 +53,8 @@ function rowOf(node: NodeView, withExpiry: boolean): string[] {
     path,
     node.latency_ms === null ? '' : `${Math.max(1, Math.round(node.latency_ms))} ms`,
     printable(node.version ?? ''),
-    ...(withExpiry ? [node.expires === null ? '' : describeWhen(node.expires)] : []),
+    ...(someExpire ? [node.expires === null ? '' : describeWhen(node.expires)] : []),
     describeLabels(node.labels),
+    ...(someWhy ? [printable(node.why ?? '')] : []),
   ]
 }

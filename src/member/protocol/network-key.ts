@@ -206,9 +206,9 @@ class KeyRenewer {
     if (nowMs - (this.#askedMs.get(peer) ?? Number.NEGATIVE_INFINITY) < RENEW_INTERVAL_MS) return
     this.#askedMs.set(peer, nowMs)
     try {
-      const admins = [{ id: peer, addresses: [address] }]
+      const nodes = [{ id: peer, addresses: [address] }]
       const signal = this.#signal
-      const renewal = await renewAdmission({ privateKey, networkId: roster.networkId, admins, log, signal })
+      const renewal = await renewAdmission({ privateKey, networkId: roster.networkId, nodes, log, signal })
       if (this.#signal.aborted || !keys.tryOut(renewal.networkKeys)) return
       counters.add('member_network_keys_renewed')
       tell?.({ what: 'network-key', outcome: 'done', by: peer, subject: 'renewal of the network key' })

@@ -1,6 +1,6 @@
 import { defineCommand } from '../../command/index.ts'
 import { netContract } from '../contract.ts'
-import { formatLatency, shortPeer } from './words.ts'
+import { describePath, formatLatency, shortPeer } from './words.ts'
 
 /** `warren connect NODE|ADDRESS` */
 export const connectCommand = defineCommand({
@@ -18,6 +18,6 @@ export const connectCommand = defineCommand({
     const client = await context.connect()
     const peer = await client.call(netContract.connect, { body: { node: args.target } }, { signal: context.signal })
     const who = peer.name ?? shortPeer(peer.id)
-    return { json: peer, human: `connected with ${who}, ${peer.path}, ${formatLatency(peer.latency_ms)}` }
+    return { json: peer, human: `connected with ${who}, ${describePath(peer)}, ${formatLatency(peer.latency_ms)}` }
   },
 })

@@ -30,4 +30,11 @@ export const netCommands: readonly CommandEntry[] = [
     summary: 'Close the connections with a node',
     load: () => import('./disconnect.ts').then((module) => module.disconnectCommand),
   },
+  {
+    name: 'peer bootstrap',
+    aliases: ['bootstrap'],
+    group: 'Nodes',
+    summary: 'Join the private table of the network',
+    load: () => import('./bootstrap.ts').then((module) => module.bootstrapCommand),
+  },
 ]

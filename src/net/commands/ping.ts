@@ -1,6 +1,7 @@
-import { defineCommand, duration, integer, type StreamLine } from '../../command/index.ts'
+import type { z } from 'zod'
+import { defineCommand, duration, integer, printable, type StreamLine } from '../../command/index.ts'
 import { netContract } from '../contract.ts'
-import { formatLatency, shortPeer } from './words.ts'
+import { describePath, formatLatency, shortPeer } from './words.ts'
 
 /** Exit code when no ping was answered: unavailable. */
 const NO_ANSWER_EXIT = 6
@@ -10,7 +11,7 @@ export const pingCommand = defineCommand({
   name: 'peer ping',
   aliases: ['ping'],
   summary: 'Measure the round trip to a node',
-  description: 'Says for each round trip whether the path is direct or relayed.',
+  description: 'Says for each round trip which path it went, and when a better one was found.',
   arguments: [{ name: 'node', description: 'name, id or unique beginning of an id', complete: 'node' }],
   options: {
     count: integer({ short: 'c', value: 'N', description: 'how many (4)' }),
@@ -31,19 +32,32 @@ export const pingCommand = defineCommand({
     }
     const answered: number[] = []
     let sent = 0
+    let before: PingEvent | undefined
     for await (const event of client.stream(netContract.ping, { body }, { signal: context.signal })) {
       sent += 1
       if (event.latency_ms !== null) answered.push(event.latency_ms)
       const who = event.name ?? shortPeer(event.id)
+      const path = describePath(event)
       const outcome =
         event.latency_ms === null
           ? (event.error?.message ?? 'no answer')
-          : `${formatLatency(event.latency_ms)}  ${event.path ?? 'unknown path'}`
-      yield { json: event, human: `${who}  ${outcome}` }
+          : `${formatLatency(event.latency_ms)}  ${path}${noteOf(event, before)}`
+      if (event.latency_ms !== null) before = event
+      yield { json: event, human: `${printable(who)}  ${outcome}` }
     }
     yield { human: summaryOf(sent, answered), exitCode: answered.length === 0 ? NO_ANSWER_EXIT : 0 }
   },
 })
+
+type PingEvent = z.output<(typeof netContract)['ping']['event']>
+
+/** What is new about the path: each reason and each change once. */
+function noteOf(event: PingEvent, before: PingEvent | undefined): string {
+  if (before?.path === 'relayed' && event.path === 'direct') return '  (a direct path was found)'
+  if (before?.path === 'direct' && event.path === 'relayed') return '  (the direct path is lost)'
+  if (event.path !== 'relayed' || event.why === null || event.why === before?.why) return ''
+  return `  (not direct: ${printable(event.why)})`
+}
 
 function summaryOf(sent: number, answered: readonly number[]): string {
   const counts = `${answered.length} of ${sent} answered`

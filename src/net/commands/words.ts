@@ -1,3 +1,5 @@
+import { printable } from '../../command/index.ts'
+
 /** `2.3 ms`, `41 ms`, `-` where none was measured. */
 export function formatLatency(latencyMs: number | null): string {
   if (latencyMs === null) return '-'
@@ -7,4 +9,26 @@ export function formatLatency(latencyMs: number | null): string {
 /** The end of a peer id: its beginning is the same for all. */
 export function shortPeer(id: string): string {
   return `…${id.slice(-8)}`
+}
+
+/** What is said of a path. */
+interface ShownPath {
+  readonly path: 'direct' | 'relayed' | null
+  readonly kind: string | null
+  readonly via: { readonly id: string; readonly name: string | null } | null
+  readonly lan: boolean
+}
+
+/** `direct`, `direct (lan)`, `direct, punched`, `relayed by vps`, `no path`. */
+export function describePath({ path, kind, via, lan }: ShownPath): string {
+  if (path === null) return 'no path'
+  if (path === 'relayed') return via === null ? 'relayed' : `relayed by ${printable(via.name ?? shortPeer(via.id))}`
+  return `direct${lan ? ' (lan)' : ''}${HOW[kind ?? ''] ?? ''}`
+}
+
+/** What goes without saying is not said. */
+const HOW: Readonly<Record<string, string>> = {
+  punched: ', punched',
+  websocket: ', websocket',
+  datachannel: ', punched over udp',
 }

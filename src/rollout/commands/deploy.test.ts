@@ -55,6 +55,8 @@ async function serve(caller: Caller): Promise<{ client: ApiClient; server: Serve
       state: index === 0 ? ('self' as const) : ('up' as const),
       version: null,
       relayed: null,
+      path: null,
+      why: null,
       latency_ms: null,
       seen: null,
       waiting: false,

@@ -1,0 +1,149 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { ManualClock } from '../base/clock.ts'
+import { Counters } from '../base/counters.ts'
+import { silentLogger } from '../base/log.ts'
+import { Dialler } from './dialler.ts'
+import { netErrors } from './errors.ts'
+import { LONE_MS, LONE_RETRY_MS } from './path/limits.ts'
+
+/** A dialler whose peers answer when they are put into `up`; `at` has the times of the attempts by target. */
+function create({ important = [] as string[], relays = [] as string[], others = 0 } = {}) {
+  const clock = new ManualClock(0)
+  const up = new Set<string>()
+  const connected = new Set<string>(Array.from({ length: others }, (_, index) => `other-${index}`))
+  const at = new Map<string, number[]>()
+  const dialler = new Dialler({
+    clock,
+    log: silentLogger,
+    counters: new Counters(),
+    async connect(target) {
+      at.set(target, [...(at.get(target) ?? []), clock.now()])
+      if (!up.has(target)) throw netErrors.peer_unreachable(target)
+      connected.add(target)
+      dialler.onConnected(target)
+      return target
+    },
+    isConnected: (peer) => connected.has(peer),
+    mayDial: () => true,
+    isLone: () => connected.size === 0,
+    isImportant: (target) => important.includes(target),
+    isRelay: (target) => relays.includes(target),
+  })
+  const lose = (peer: string): void => {
+    connected.delete(peer)
+    dialler.onDisconnected(peer)
+  }
+  /** In small steps, so that what an attempt leads to happens in between. */
+  const pass = async (ms: number, stepMs = 50): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      clock.advance(stepMs)
+      await setImmediate()
+    }
+  }
+  return { clock, dialler, up, at, lose, pass, connected }
+}
+
+function delaysOf(times: readonly number[] = []): number[] {
+  return times.slice(1).map((time, index) => time - (times[index] as number))
+}
+
+test('retries follow the clock: a quarter second, then 1, 2, 4 seconds, up to a minute', async () => {
+  const { dialler, at, pass } = create({ others: 1 })
+  dialler.start()
+  dialler.onConnected('other-0')
+  dialler.want('away', 'away')
+  await pass(260_000)
+  const expected = [250, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]
+  const delays = delaysOf(at.get('away'))
+  expect(delays.length).toBeGreaterThanOrEqual(8)
+  for (const [index, delayMs] of delays.entries()) {
+    const expectedMs = expected[index] ?? 60_000
+    expect(Math.abs(delayMs - expectedMs)).toBeLessThanOrEqual(expectedMs * 0.11 + 50)
+  }
+})
+
+test('with everything lost, those who help most are tried twice a second for five minutes', async () => {
+  const { dialler, at, up, lose, pass } = create({ important: ['relay'] })
+  up.add('recent')
+  dialler.start()
+  for (const peer of ['relay', 'recent', 'far']) dialler.want(peer, peer)
+  await pass(100)
+  up.clear()
+  lose('recent')
+  at.clear()
+  await pass(LONE_MS)
+  for (const peer of ['relay', 'recent']) {
+    expect(Math.max(...delaysOf(at.get(peer)))).toBeLessThanOrEqual(LONE_RETRY_MS + 50)
+  }
+  expect(at.get('far')?.length).toBeLessThan(20)
+  at.clear()
+  await pass(60_000)
+  expect(at.get('relay')?.length ?? 0).toBeLessThanOrEqual(3)
+})
+
+test('the first success after everything was lost has all the others tried at once', async () => {
+  const { dialler, at, up, lose, pass } = create()
+  up.add('one').add('two')
+  dialler.start()
+  for (const peer of ['one', 'two']) dialler.want(peer, peer)
+  await pass(100)
+  up.clear()
+  lose('one')
+  lose('two')
+  await pass(LONE_MS + 120_000)
+  up.add('one').add('two')
+  at.clear()
+  dialler.retry('one')
+  await pass(100)
+  expect(at.get('two')).toHaveLength(1)
+})
+
+test('a lost relay is tried twice a second although others are connected', async () => {
+  const { dialler, at, pass } = create({ relays: ['relay'], others: 1 })
+  dialler.start()
+  dialler.onConnected('other-0')
+  dialler.want('relay', 'relay')
+  await pass(60_000)
+  expect(Math.max(...delaysOf(at.get('relay')))).toBeLessThanOrEqual(LONE_RETRY_MS + 50)
+  await pass(LONE_MS)
+  at.clear()
+  await pass(60_000)
+  expect(at.get('relay')?.length ?? 0).toBeLessThanOrEqual(3)
+})
+
+test('news of a peer has it tried at once, its delays starting over', async () => {
+  const { dialler, at, pass } = create({ others: 1 })
+  dialler.start()
+  dialler.onConnected('other-0')
+  dialler.want('away', 'away')
+  await pass(60_000)
+  at.clear()
+  dialler.retry('away')
+  await pass(1_500)
+  expect(at.get('away')).toHaveLength(3)
+})
+
+test('a thousand peers are not dialled all at once', async () => {
+  const clock = new ManualClock(0)
+  let underWay = 0
+  const dialler = new Dialler({
+    clock,
+    log: silentLogger,
+    counters: new Counters(),
+    connect: () => {
+      underWay += 1
+      return new Promise<never>(() => undefined)
+    },
+    isConnected: () => false,
+    mayDial: () => true,
+    isLone: () => false,
+    isImportant: () => false,
+    isRelay: () => false,
+  })
+  dialler.start()
+  for (let index = 0; index < 1_000; index++) dialler.want(`peer-${index}`, `peer-${index}`)
+  clock.advance(1_000)
+  expect(underWay).toBe(64)
+  dialler.stop()
+})

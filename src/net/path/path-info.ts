@@ -1,0 +1,25 @@
+import type { ConnectionInfo } from '../types.ts'
+import type { FailureBook } from './failures.ts'
+import type { PathInfo } from './types.ts'
+
+/** What the path to a peer is told from. */
+interface Known {
+  /** The connections with it. */
+  readonly connections: readonly ConnectionInfo[]
+  readonly failures: FailureBook
+  /** Why nothing was tried; null where that is not known. */
+  whyUntried(): string | null
+}
+
+/** The path to a peer now. What others can be told first is why no hole was made, then which addresses are silent. */
+export function pathInfoOf(peer: string, { connections, failures, whyUntried }: Known): PathInfo {
+  const best = connections.find(({ relayed }) => !relayed) ?? connections[0]
+  const triedMs = failures.triedMs(peer)
+  if (best === undefined) {
+    const why = failures.why(peer, ['punch', 'direct', 'lookup', 'relay']) ?? whyUntried()
+    return { state: 'none', kind: null, via: null, lan: false, why, triedMs }
+  }
+  const { kind, via, lan, relayed } = best
+  const why = relayed ? (failures.why(peer, ['punch', 'direct']) ?? whyUntried()) : null
+  return { state: relayed ? 'relayed' : 'direct', kind, via, lan, why, triedMs }
+}

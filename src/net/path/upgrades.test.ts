@@ -1,0 +1,98 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { ManualClock } from '../../base/clock.ts'
+import { Counters } from '../../base/counters.ts'
+import { silentLogger } from '../../base/log.ts'
+import type { ConnectionTable } from '../connections.ts'
+import type { PunchOutcome } from '../punch/index.ts'
+import type { NetworkInit } from '../types.ts'
+import { FailureBook } from './failures.ts'
+import { PUNCH_RETRY, PUNCH_SECOND_AFTER_MS } from './limits.ts'
+import { Upgrades } from './upgrades.ts'
+
+const FAILED: PunchOutcome = { ok: false, reason: 'both NATs map per destination', permanent: false }
+
+/** One peer that is reached over a relay, until `direct` is set. */
+function create({ outbound = true, outcome = FAILED } = {}) {
+  const clock = new ManualClock(0)
+  const failures = new FailureBook(clock)
+  const state = { direct: false, outcome }
+  const punched: number[] = []
+  const dialled: number[] = []
+  const table = {
+    isConnected: () => true,
+    preferred: (_peer: string, options?: { direct?: boolean }) =>
+      options?.direct === true && !state.direct ? undefined : { direction: outbound ? 'outbound' : 'inbound' },
+    ready: async () => undefined,
+  } as unknown as ConnectionTable
+  const upgrades = new Upgrades({
+    network: { clock, log: silentLogger, counters: new Counters() } as unknown as NetworkInit,
+    table,
+    failures,
+    puncher: {
+      async punch() {
+        punched.push(clock.now())
+        return state.outcome
+      },
+    },
+    async findDirect() {
+      dialled.push(clock.now())
+      throw new Error('no address answers')
+    },
+    mayDial: () => true,
+  })
+  const pass = async (ms: number): Promise<void> => {
+    const stepMs = Math.min(ms, 1_000)
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      clock.advance(stepMs)
+      for (let turn = 0; turn < 4; turn++) await setImmediate()
+    }
+  }
+  return { state, punched, dialled, failures, upgrades, pass }
+}
+
+test('who dialled begins at once, and again after one, two, four minutes, up to half an hour', async () => {
+  const { punched, dialled, failures, upgrades, pass } = create()
+  upgrades.look('peer')
+  await pass(7 * 3_600_000)
+  expect(punched[0]).toBeLessThanOrEqual(1_000)
+  const delays = punched.slice(1).map((at, index) => at - (punched[index] as number))
+  const expected = [60_000, 120_000, 240_000, 480_000, 960_000, 1_800_000, 1_800_000]
+  for (const [index, expectedMs] of expected.entries()) {
+    expect(Math.abs((delays[index] as number) - expectedMs)).toBeLessThanOrEqual(expectedMs * 0.11 + 1_000)
+  }
+  // The search that brought the relayed connection had tried the addresses.
+  expect(dialled).toHaveLength(punched.length - 1)
+  expect(failures.why('peer', ['punch'])).toBe('punch: both NATs map per destination')
+  upgrades.stop()
+})
+
+test('the other side gives it time, and both try at once when something has changed', async () => {
+  const { punched, upgrades, pass } = create({ outbound: false })
+  upgrades.look('peer')
+  await pass(PUNCH_SECOND_AFTER_MS / 2)
+  expect(punched).toEqual([])
+  await pass(PUNCH_SECOND_AFTER_MS / 2)
+  expect(punched).toHaveLength(1)
+  upgrades.retry('peer')
+  await pass(PUNCH_SECOND_AFTER_MS + 1_000)
+  expect(punched).toHaveLength(2)
+  upgrades.retry('somebody else')
+  await pass(5_000)
+  expect(punched).toHaveLength(2)
+  upgrades.stop()
+})
+
+test('what has no prospects is tried every half hour, and nothing once the path is direct', async () => {
+  const { state, punched, upgrades, pass } = create({ outcome: { ...FAILED, permanent: true } as PunchOutcome })
+  upgrades.look('peer')
+  await pass(PUNCH_RETRY.maxMs)
+  expect(punched).toHaveLength(1)
+  await pass(10_000)
+  expect(punched).toHaveLength(2)
+  state.direct = true
+  upgrades.look('peer')
+  await pass(2 * PUNCH_RETRY.maxMs)
+  expect(punched).toHaveLength(2)
+  upgrades.stop()
+})
