@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Internet, makeInternet } from '../test/netns/internet.ts'
-import { whyNoNamespaces } from '../test/netns/lan.ts'
+import { whyNoDelay, whyNoNamespaces } from '../test/netns/lan.ts'
 import { NAT_KINDS, type NatKind } from '../test/netns/rules.ts'
 import { addressOf, enter, type Machine, warrenOn } from '../test/netns/warren-on.ts'
 import type { BenchContext, Measured } from './measure.ts'
@@ -36,9 +36,18 @@ export async function bench({ folder, say }: BenchContext): Promise<Measured> {
     say(`skipped: ${reason}`)
     return NOTHING
   }
+  const delayMs = Number(process.env.WARREN_BENCH_DELAY_MS ?? 0)
+  const noDelay = delayMs === 0 ? undefined : whyNoDelay()
+  if (noDelay !== undefined) {
+    say(`skipped: ${noDelay}`)
+    return NOTHING
+  }
+  const link = delayMs === 0 ? {} : { delayMs }
   const internet = makeInternet({
-    routers: Object.fromEntries(NAT_KINDS.flatMap((nat) => SIDES.map((side) => [routerOf(side, nat), { nat }]))),
-    hosts: { relay: {}, a: { behind: routerOf('a', 'none') }, b: { behind: routerOf('b', 'none') } },
+    routers: Object.fromEntries(
+      NAT_KINDS.flatMap((nat) => SIDES.map((side) => [routerOf(side, nat), { nat, ...link }])),
+    ),
+    hosts: { relay: link, a: { behind: routerOf('a', 'none') }, b: { behind: routerOf('b', 'none') } },
   })
   try {
     const relay = await warrenOn({ internet, host: 'relay', folder, env: { WARREN_RELAY_SERVE: 'always' } })

@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import { type Check, type Finding, lookAt } from '../base/check.ts'
+import { describeNat } from './stun/index.ts'
 import type { Network } from './types.ts'
 
 /** A clock that is this far off signs what others take for old or for too new, and ends memberships early or late. */
@@ -27,6 +28,9 @@ export async function checkNetwork({ network, listen, nodes }: NetworkCheckOptio
   return Promise.all([
     lookAt('ports', () => checkListening(network.addresses(), listen)),
     lookAt('peers', () => checkPeers(network, nodes())),
+    lookAt('nat', () => checkNat(network)),
+    lookAt('relays', () => checkRelays(network, nameOf)),
+    lookAt('table', () => checkTable(network)),
     lookAt('clock', () => checkClock(network, nameOf)),
   ])
 }
@@ -76,6 +80,59 @@ function checkPeers(network: Network, nodes: readonly KnownNode[]): Finding {
     message: `${message}; ${missing.name} is out of reach${why === null ? '' : `: ${why}`}`,
     hint: `Is its daemon running? Try: warren ping ${missing.name}`,
   }
+}
+
+function checkNat(network: Network): Finding {
+  const { nat, mapped, reachability } = network.reach()
+  if (reachability === 'public') {
+    const asked = mapped.length > 0 ? ` (the router forwards ${mapped.join(', ')})` : ''
+    return { outcome: 'ok', message: `others can dial this node${asked}` }
+  }
+  if (nat === null) {
+    return { outcome: 'skipped', message: 'no relay of this network is there to tell what lies between' }
+  }
+  const isHard = nat.udp.mapping === 'APDM' || nat.tcp.mapping === 'APDM' || nat.udp.mapping === 'blocked'
+  return {
+    outcome: isHard ? 'warning' : 'ok',
+    message: describeNat(nat),
+    hint: 'Forward the TCP port of net.listen on the router to this machine, or let Warren ask for it: warren config set net.port_mapping true',
+  }
+}
+
+function checkRelays(network: Network, nameOf: (id: string) => string): Finding {
+  const { reachability, relays, reservations, relay } = network.reach()
+  const serves = relay === null ? '' : `; is one itself, for ${relay.reservations.length} nodes`
+  if (reachability === 'public') return { outcome: 'ok', message: `needs none${serves}` }
+  if (relays.length === 0) {
+    return {
+      outcome: relay === null ? 'skipped' : 'ok',
+      message: `this network has none that this node knows${serves}`,
+      hint: 'One is needed where nodes are behind different routers: docs/guide/relays.md',
+    }
+  }
+  if (reservations.length > 0) {
+    return {
+      outcome: 'ok',
+      message: `can be reached over ${reservations.map((each) => nameOf(each.relay)).join(', ')}${serves}`,
+    }
+  }
+  const [first = ''] = relays
+  const why = network.path(first).why
+  return {
+    outcome: 'failed',
+    message: `no relay keeps a way to this node open; ${nameOf(first)}: ${why ?? 'it gives no reservation'}`,
+    hint: `Try: warren ping ${nameOf(first)}    and on it: warren relay status`,
+  }
+}
+
+function checkTable(network: Network): Finding {
+  const { dht } = network
+  if (dht === null) return { outcome: 'skipped', message: 'this node takes no part in it (net.dht)' }
+  const peers = new Set(network.connections().map(({ peer }) => peer)).size
+  if (peers > 0 && dht.size() === 0) {
+    return { outcome: 'warning', message: `no contact, though ${peers} nodes are connected`, hint: 'warren bootstrap' }
+  }
+  return { outcome: 'ok', message: `${dht.size()} contacts in the private table` }
 }
 
 function checkClock(network: Network, nameOf: (id: string) => string): Finding {

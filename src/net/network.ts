@@ -346,6 +346,7 @@ class Libp2pNetwork implements Network {
   }
 
   #allow(peer: string, direction: Direction): GateVerdict {
+    if (peer === this.id) return { allowed: false, reason: 'that is this node itself' }
     if (this.#held.has(peer)) return { allowed: false, reason: 'it was disconnected by hand' }
     return this.#init.gate.allow(peer, direction)
   }

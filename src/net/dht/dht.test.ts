@@ -25,6 +25,23 @@ test('of ten members that know one to three others, each finds who provides, a r
   })
 })
 
+test('the hash of what is looked for, which has the form of an old peer id, is taken for no node', async () => {
+  const asked = new Set<string>()
+  const isMember = (peer: string): boolean => {
+    asked.add(peer)
+    return true
+  }
+  await withMembers(
+    4,
+    async (members) => {
+      expect(await (members[0] as Member).dht.provide(randomBytes(32))).toBeGreaterThan(0)
+      const ids = members.map(({ id }) => id)
+      expect([...asked].filter((peer) => !ids.includes(peer))).toEqual([])
+    },
+    () => ({ isMember }),
+  )
+})
+
 test('a node that only dials provides and is found', async () => {
   const init = (at: number): MemberInit => (at === 2 ? { listen: [] } : {})
   await withMembers(

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Backoff } from '../../base/backoff.ts'
 import type { TimerHandle } from '../../base/clock.ts'
 import { mapLimited, withTimeout } from '../../base/wait.ts'
+import { publicKeyOfPeer } from '../../identity/index.ts'
 import type { SignalOptions } from '../types.ts'
 import { ContactBook } from './contact-book.ts'
 import { Contacts } from './contacts.ts'
@@ -50,16 +51,20 @@ export class DistributedTable implements Dht {
 
   constructor(init: DhtInit) {
     const log = init.log.child({ part: 'dht' })
-    this.#init = { ...init, log }
+    // The hash of what is looked for has the form of an old peer id, and the library names it as a node.
+    const isMember = (peer: string): boolean => publicKeyOfPeer(peer) !== undefined && init.isMember(peer)
+    this.#init = { ...init, log, isMember }
     this.#self = init.host.peerId.toString()
     this.#guard = new StreamGuard(this.#init)
     this.#book = new ContactBook({
       self: this.#self,
-      isMember: (peer) => init.isMember(peer),
+      isMember,
       addressesOf: (peer) => init.addressesOf(peer),
       ownAddresses: () => init.host.getMultiaddrs(),
     })
-    this.#contacts = new Contacts({ ...this.#init, book: this.#book, guard: this.#guard })
+    // The library also takes the node itself for one that it may ask.
+    const isOther = (peer: string): boolean => peer !== this.#self && isMember(peer)
+    this.#contacts = new Contacts({ ...this.#init, isMember: isOther, book: this.#book, guard: this.#guard })
     this.#own = new OwnEntries(init.clock)
   }
 
