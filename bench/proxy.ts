@@ -7,6 +7,7 @@ import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type BenchContext, LAUNCHER, MB, type Measured, median, memoryOf, must, round, run } from './measure.ts'
+import { measureRelayedSleeper } from './proxy-relayed.ts'
 
 const BYTES = 1024 * 1024 * 1024
 const CHUNK = Buffer.alloc(256 * 1024, 'x')
@@ -35,6 +36,8 @@ export async function bench(context: BenchContext): Promise<Measured> {
     // First, while the daemons have not grown by anything else.
     say('a reader that sleeps')
     const sleeping = await measureSleeper(target, { port: warren, pids: await lab.pids() })
+    say('a reader that sleeps, over a relay')
+    const relayed = await measureRelayedSleeper(context, BYTES)
     const figures = await measureAll(context, { direct: port, warren, ssh, socat })
     const { warren: own, ssh: theirs, socat: plain, direct } = figures
     return {
@@ -44,6 +47,9 @@ export async function bench(context: BenchContext): Promise<Measured> {
         times_ssh: theirs === undefined ? null : round((own?.mbPerSecond ?? 0) / theirs.mbPerSecond, 2),
         sleeper_growth_mb: round(sleeping.growth / MB, 1),
         sleeper_in_flight_mb: round(sleeping.inFlight / MB, 1),
+        relayed_sleeper_growth_mb: relayed === undefined ? null : round(relayed.nodesGrowth / MB, 1),
+        relay_growth_mb: relayed === undefined ? null : round(relayed.relayGrowth / MB, 1),
+        relayed_sleeper_in_flight_mb: relayed === undefined ? null : round(relayed.inFlight / MB, 1),
       },
       peers: {
         ssh_throughput_mb_s: theirs === undefined ? null : round(theirs.mbPerSecond),
@@ -52,7 +58,12 @@ export async function bench(context: BenchContext): Promise<Measured> {
         socat_added_latency_ms: plain === undefined ? null : round(plain.latencyMs - (direct?.latencyMs ?? 0), 3),
         loopback_throughput_mb_s: round(direct?.mbPerSecond ?? Number.NaN),
       },
-      goal: { times_ssh: { at_least: 1 }, added_latency_ms: { at_most: 1 }, sleeper_growth_mb: { at_most: 32 } },
+      goal: {
+        times_ssh: { at_least: 1 },
+        added_latency_ms: { at_most: 1 },
+        sleeper_growth_mb: { at_most: 32 },
+        ...(relayed && { relayed_sleeper_growth_mb: { at_most: 32 }, relay_growth_mb: { at_most: 32 } }),
+      },
     }
   } finally {
     for (const child of children) child.kill()

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -96,7 +97,7 @@ function openSocket(path: string, home: string): Promise<Socket> {
       reject(
         apiErrors.daemon_not_running(`no daemon answers in ${home}`, {
           cause: error,
-          hint: 'Start it: warren daemon start    (or try a lab: warren lab up)',
+          hint: `${existsSync(home) ? 'Start it: warren daemon start' : 'Make a node: warren init'}    (or try a lab: warren lab up)`,
         }),
       )
     })

@@ -55,7 +55,8 @@ export async function checkWithoutDaemon(options: {
     message: `no daemon answers in ${home}`,
     hint: 'warren daemon start    Its last words are in daemon.log in the home.',
   }
-  if (config === undefined) return [daemon, configured]
+  // Without a node there is no daemon to start: that comes first.
+  if (config === undefined) return [configured, daemon]
   return [
     daemon,
     configured,

@@ -85,6 +85,7 @@ export async function createNode(options: NodeOptions, stack: AsyncDisposableSta
     }),
     mayServe: () => standing.whenCurrent(SERVE_WAIT_MS),
     ...waysOf(options, { ...self, gate }),
+    nameOf: (peer) => roster.state.nodes.get(peer)?.name ?? null,
     health: (request, response) => health(request, response),
     clock,
     log: logOf('net'),

@@ -34,6 +34,7 @@ interface Known {
   readonly addresses?: Readonly<Record<string, readonly string[]>>
   readonly reservations?: readonly string[]
   readonly relays?: readonly string[]
+  readonly reachability?: string
   readonly connections?: readonly object[]
 }
 
@@ -43,6 +44,7 @@ function nodesWith({
   own = [],
   addresses = {},
   reservations = [],
+  reachability = 'private',
   relays = [],
   connections = [],
 }: Known) {
@@ -51,7 +53,7 @@ function nodesWith({
     addresses: () => own,
     addressesOf: (id: string) => addresses[id] ?? [],
     connections: () => connections,
-    reach: () => ({ reservations: reservations.map((relay) => ({ relay })), relays }),
+    reach: () => ({ reservations: reservations.map((relay) => ({ relay })), relays, reachability }),
   }
   const everyone = () => admins.map((id) => ({ id, state: id === SELF ? 'self' : 'up' }))
   const options = { roster: { state: { admins: new Set(admins) } }, network, directory: { everyone } }
@@ -73,8 +75,9 @@ test('the relays that hold a way to this node are in its codes, two of them, wit
 })
 
 test('a node that needs no relay names those of the network only where there are other admins to be reached', () => {
-  const known = { own: [at(9)], addresses: { [RELAY]: [at(1)] }, relays: [RELAY] }
+  const known = { own: [at(9)], addresses: { [RELAY]: [at(1)] }, relays: [RELAY], reachability: 'public' }
   expect(nodesWith(known).relays).toEqual([])
+  expect(nodesWith({ ...known, reachability: 'private' }).relays.map(({ id }) => id)).toEqual([RELAY])
   const { admins, relays } = nodesWith({ ...known, admins: [SELF, OTHER] })
   expect(relays.map(({ id }) => id)).toEqual([RELAY])
   expect(admins).toEqual([

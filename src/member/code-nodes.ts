@@ -21,17 +21,19 @@ export interface CodeNodesOptions {
 /**
  * Whom a new node may ask to be let in: this node, at up to four addresses, then up to two other admins whose address
  * is known: the one that this node dialled, else those that it says itself. And up to two relays over which they are
- * reached: those that hold a way to this node open; where it needs none and there are other admins, those that the
- * network uses.
+ * reached: those that hold a way to this node open; where none does, those that it would use, but for one that others
+ * dial and that is the only admin.
  */
 export function codeNodes({ roster, network, directory }: CodeNodesOptions): CodeNodes {
   const dialled = dialledAddresses(network)
   const addressesOf = (id: string): string[] => bestAddresses(dialled.get(id) ?? network.addressesOf(id))
   const isAdmin = (id: string): boolean => roster.state.admins.has(id)
   const everyone = directory.everyone()
-  const { reservations, relays: used } = network.reach()
+  const { reservations, relays: used, reachability } = network.reach()
   const hasOthers = everyone.some(({ id, state }) => isAdmin(id) && state !== 'self')
-  const ids = [...reservations.map(({ relay }) => relay), ...(reservations.length === 0 && hasOthers ? used : [])]
+  // One that others do not dial will hold a way open at these, or does so again in a moment.
+  const mayNeed = reservations.length === 0 && (hasOthers || reachability !== 'public')
+  const ids = [...reservations.map(({ relay }) => relay), ...(mayNeed ? used : [])]
   const relays = [...new Set(ids)]
     .filter((id) => id !== network.id)
     .map((id) => ({ id, addresses: addressesOf(id).slice(0, MAX_RELAY_ADDRESSES) }))

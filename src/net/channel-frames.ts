@@ -16,6 +16,12 @@ export const ANSWER_FRAME: FrameShape = { lengthBytes: 4, maxBytes: ADMISSION_AN
 /** A body, or why none came: the other side left, the signal fired, or a longer one was announced than is taken. */
 export type Heard = Buffer | 'left' | 'late' | 'too long'
 
+/** The request itself, where it is short enough; a longer one never leaves this node. */
+export function boundedRequest(message: Uint8Array): Uint8Array {
+  if (message.length <= REQUEST_FRAME.maxBytes) return message
+  throw new Error(`a request of ${message.length} bytes is too long`)
+}
+
 /** Sends one frame; false where the channel is no longer open. */
 export function sendFrame(channel: MessageStream, body: Uint8Array, { lengthBytes }: FrameShape): boolean {
   if (channel.status !== 'open') return false

@@ -14,7 +14,7 @@ import {
 import { netErrors } from './errors.ts'
 import { isLan, ownSubnets, relayIn } from './path/address-words.ts'
 import { RECHECK_MISSES, RECHECK_TIMEOUT_MS } from './path/limits.ts'
-import { beatConnection, pingConnection } from './ping.ts'
+import { beatConnection } from './ping.ts'
 import type { ConnectionInfo, Direction, GateVerdict, Refusal } from './types.ts'
 
 interface ConnectionTableInit {
@@ -206,7 +206,8 @@ export class ConnectionTable {
 
   async #firstPing(entry: Entry): Promise<void> {
     try {
-      entry.latencyMs = await pingConnection(entry.connection, {
+      // By the muxer: one round trip, where a stream takes one more to be opened, and each counts on a long way.
+      entry.latencyMs = await beatConnection(entry.connection, {
         timeoutMs: FIRST_PING_TIMEOUT_MS,
         clock: this.#init.clock,
       })

@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface'
 import type { ConnectionTable } from './connections.ts'
-import { DIAL_TIMEOUT_MS } from './constants.ts'
+import { DIAL_TIMEOUT_MS, HELD } from './constants.ts'
 import { dialError } from './dial-errors.ts'
 import { netErrors } from './errors.ts'
 import type { HostKit } from './host.ts'
@@ -17,6 +17,8 @@ export interface ConnectorInit {
   /** Throws `network_not_running` where there is none. */
   running(): { kit: HostKit; file: HostFile }
   allow(peer: string, direction: Direction): GateVerdict
+  /** What people call a peer. */
+  nameOf(peer: string): string
 }
 
 /** Sees to connections with peers and with whoever answers at an address, as the gate allows. */
@@ -70,10 +72,10 @@ export class Connector {
   /** A new connection to one address. */
   async dial(
     address: string,
-    { peer, signal }: { peer: string | undefined; signal: AbortSignal },
+    options: { peer: string | undefined; signal: AbortSignal; mayReach?: ((host: string) => boolean) | undefined },
   ): Promise<Connection> {
     const { kit, file } = this.#init.running()
-    return kit.dialAddress(file.parseAddress(address), { peer, signal })
+    return kit.dialAddress(file.parseAddress(address), options)
   }
 
   async #dialOver(
@@ -87,6 +89,9 @@ export class Connector {
   #mustAllow(peer: string): void {
     const verdict = this.#init.allow(peer, 'outbound')
     if (verdict.allowed) return
-    throw netErrors.peer_not_allowed(`${peer}: ${verdict.reason}`, { hint: 'See who is admitted: warren nodes' })
+    const name = this.#init.nameOf(peer)
+    const hint =
+      verdict.reason === HELD ? `Connect with it again: warren connect ${name}` : 'See who is admitted: warren nodes'
+    throw netErrors.peer_not_allowed(`${name}: ${verdict.reason}`, { hint })
   }
 }

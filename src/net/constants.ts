@@ -89,6 +89,10 @@ export const MAX_WANTED_PEERS = 2_000
 
 /** Of these dialled at once: a fleet's handshakes take seconds of a processor, and the dead must not hold up the rest. */
 export const MAX_PARALLEL_ATTEMPTS = 64
+/** Where the machine does not keep up: two connections that come about are better than thirty that run out of time. */
+export const MIN_PARALLEL_ATTEMPTS = 2
+/** A timer that is so late is that of a machine that does not keep up; a busy moment costs some tens of milliseconds. */
+export const OVERLOADED_AFTER_MS = 100
 
 /** mDNS name of Warren's service, so that other libp2p programs are neither found nor asked. */
 export const MDNS_SERVICE = '_warren._udp.local'
@@ -104,3 +108,9 @@ export const MAX_PING_STREAMS = 16
  * opens some ten a second; a burst covers a fleet's summaries and exchanges after a restart.
  */
 export const STREAM_RATE = { perSecond: 100, burst: 500, maxKeys: 4096 }
+
+/** Why a peer is not dialled that a person has disconnected. */
+export const HELD = 'it was disconnected by hand'
+
+/** An option for new streams: their protocol is said without waiting for the answer (transport/early-protocol.ts). */
+export const EARLY = { early: true }

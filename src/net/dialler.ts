@@ -3,7 +3,15 @@ import type { Clock, TimerHandle } from '../base/clock.ts'
 import type { Counters } from '../base/counters.ts'
 import { toWarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
-import { FIRST_RETRY_MS, MAX_PARALLEL_ATTEMPTS, MAX_RETRY_MS, MAX_WANTED_PEERS, MIN_RETRY_MS } from './constants.ts'
+import {
+  FIRST_RETRY_MS,
+  MAX_PARALLEL_ATTEMPTS,
+  MAX_RETRY_MS,
+  MAX_WANTED_PEERS,
+  MIN_PARALLEL_ATTEMPTS,
+  MIN_RETRY_MS,
+  OVERLOADED_AFTER_MS,
+} from './constants.ts'
 import { LONE_MS, LONE_RETRY_MS } from './path/limits.ts'
 
 /** Peers lost last, of which at least one is likely to be back first. */
@@ -49,6 +57,8 @@ export class Dialler {
   readonly #recent = new Set<string>()
   #running = false
   #attempts = 0
+  /** Attempts that may be under way; fewer on a machine that does not keep up, where all of them would run out of time. */
+  #room = MIN_PARALLEL_ATTEMPTS
   #loneSinceMs: number | undefined
 
   constructor(init: DiallerInit) {
@@ -130,8 +140,11 @@ export class Dialler {
   #schedule(wanted: Wanted, delayMs: number): void {
     if (!this.#running || wanted.dialling) return
     this.#clear(wanted)
-    wanted.timer = this.#init.clock.setTimeout(() => {
+    const { clock } = this.#init
+    const dueMs = clock.monotonicMs() + delayMs
+    wanted.timer = clock.setTimeout(() => {
       wanted.timer = undefined
+      this.#noteLateness(clock.monotonicMs() - dueMs)
       void this.#attempt(wanted)
     }, delayMs)
     wanted.timer.unref?.()
@@ -140,7 +153,7 @@ export class Dialler {
   async #attempt(wanted: Wanted): Promise<void> {
     const { connect, isConnected, mayDial, counters } = this.#init
     if (wanted.peer !== undefined && (isConnected(wanted.peer) || !mayDial(wanted.peer))) return
-    if (this.#attempts >= MAX_PARALLEL_ATTEMPTS) return this.#schedule(wanted, FIRST_RETRY_MS)
+    if (this.#attempts >= this.#room) return this.#schedule(wanted, FIRST_RETRY_MS)
     wanted.dialling = true
     this.#attempts += 1
     try {
@@ -157,6 +170,13 @@ export class Dialler {
     }
     if (this.#wanted.get(wanted.target) !== wanted) return
     if (wanted.peer === undefined || !isConnected(wanted.peer)) this.#schedule(wanted, this.#delayOf(wanted))
+  }
+
+  #noteLateness(lateMs: number): void {
+    this.#room =
+      lateMs > OVERLOADED_AFTER_MS
+        ? Math.max(MIN_PARALLEL_ATTEMPTS, Math.floor(this.#room / 2))
+        : Math.min(MAX_PARALLEL_ATTEMPTS, this.#room + 1)
   }
 
   /** The first failure of a row is worth a line, the others only for who looks closer. */

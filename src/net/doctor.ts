@@ -132,7 +132,8 @@ function checkTable(network: Network): Finding {
   if (peers > 0 && dht.size() === 0) {
     return { outcome: 'warning', message: `no contact, though ${peers} nodes are connected`, hint: 'warren bootstrap' }
   }
-  return { outcome: 'ok', message: `${dht.size()} contacts in the private table` }
+  const contacts = `${dht.size()} contact${dht.size() === 1 ? '' : 's'}`
+  return { outcome: 'ok', message: `${contacts} in the private table` }
 }
 
 function checkClock(network: Network, nameOf: (id: string) => string): Finding {

@@ -38,6 +38,7 @@ import { admissionTalk, type ProvingInit, provingEncrypter, provingTalk } from '
 import { type SecuredChannel, talkingEncrypter } from './talking-encrypter.ts'
 import {
   type ConnectionFacts,
+  type DialOptions,
   type Doors,
   frugalYamux,
   nodeContext,
@@ -73,7 +74,7 @@ export interface HostKit {
    * Dials one address at once, past libp2p's queue of dials and its time-outs. `peer` must answer; undefined where the
    * address names it, or where any may. Rejects with the codes of `Network.connect`, or with the signal's reason.
    */
-  dialAddress(address: Multiaddr, options: { signal: AbortSignal; peer?: string | undefined }): Promise<Connection>
+  dialAddress(address: Multiaddr, options: DialOptions & { peer?: string | undefined }): Promise<Connection>
   /** Hears a stranger that a relay has let through, about admission and nothing else. Rejects where it wants another thing. */
   hearStranger: HearStranger
 }
@@ -155,14 +156,14 @@ function portOf(init: Omit<TransportInit, 'wasSecured'>) {
 async function dialOne(
   transport: PortTransport,
   address: Multiaddr,
-  { signal, peer }: { signal: AbortSignal; peer?: string | undefined },
+  { peer, ...options }: DialOptions & { peer?: string | undefined },
 ): Promise<Connection> {
   const named =
     peer === undefined || peerOfAddress(address) !== undefined ? address : address.encapsulate(`/p2p/${peer}`)
   try {
-    return await transport.dial(named, { signal })
+    return await transport.dial(named, options)
   } catch (error) {
-    if (signal.aborted) throw signal.reason
+    if (options.signal.aborted) throw options.signal.reason
     throw dialError(error, named.toString())
   }
 }

@@ -181,6 +181,7 @@ test('a node disconnected by hand stays away until it is connected again', async
     await gone
     expect((await nextEvent(a, 'refused')).reason).toBe('it was disconnected by hand')
     expect(a.connections()).toEqual([])
+    expect(a.path(b.id)).toMatchObject({ state: 'none', why: 'it was disconnected by hand' })
     await a.addAddress(b.id, [addressOf(b)])
     expect(await a.connect(b.id)).toBe(b.id)
     expect(isConnected(a, b.id)).toBe(true)

@@ -6,7 +6,7 @@ import { AdmissionDesk } from './admission-desk.ts'
 import { BoundedLog } from './bounded-log.ts'
 import { ConnectionTable } from './connections.ts'
 import { Connector } from './connector.ts'
-import { MAX_NETWORK_KEYS, PING_TIMEOUT_MS } from './constants.ts'
+import { HELD, MAX_NETWORK_KEYS, PING_TIMEOUT_MS } from './constants.ts'
 import { createDht, type Dht } from './dht/index.ts'
 import { Dialler } from './dialler.ts'
 import { netErrors } from './errors.ts'
@@ -98,11 +98,13 @@ class Libp2pNetwork implements Network {
       paths: () => this.#paths,
       running: () => this.#running(),
       allow: (peer, direction) => this.#allow(peer, direction),
+      nameOf: (peer) => init.nameOf?.(peer) ?? peer,
     })
     this.#requests = new Requests({
       table: this.#table,
       connect: (peer, options) => this.#connector.connect(peer, options),
       find: (peer, options) => this.#connector.find(peer, options),
+      nameOf: (peer) => init.nameOf?.(peer) ?? peer,
       clock,
       counters,
     })
@@ -225,7 +227,9 @@ class Libp2pNetwork implements Network {
   }
 
   path(peer: string) {
-    return this.#paths.path(peer)
+    const info = this.#paths.path(peer)
+    // What failed before says nothing any more.
+    return info.state === 'none' && this.#held.has(peer) ? { ...info, why: HELD } : info
   }
 
   reach() {
@@ -347,7 +351,7 @@ class Libp2pNetwork implements Network {
 
   #allow(peer: string, direction: Direction): GateVerdict {
     if (peer === this.id) return { allowed: false, reason: 'that is this node itself' }
-    if (this.#held.has(peer)) return { allowed: false, reason: 'it was disconnected by hand' }
+    if (this.#held.has(peer)) return { allowed: false, reason: HELD }
     return this.#init.gate.allow(peer, direction)
   }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Connection, StreamMessageEvent } from '@libp2p/interface'
 import type { Clock } from '../base/clock.ts'
 import { withTimeout } from '../base/wait.ts'
-import { PING_BYTES, PING_PROTOCOL } from './constants.ts'
+import { EARLY, PING_BYTES, PING_PROTOCOL } from './constants.ts'
 import type { SignalOptions } from './types.ts'
 
 /**
@@ -43,7 +43,7 @@ export function beatConnection(connection: Connection, options: { timeoutMs: num
 }
 
 async function roundTrip(connection: Connection, signal: AbortSignal): Promise<number> {
-  const stream = await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true })
+  const stream = await connection.newStream(PING_PROTOCOL, { ...EARLY, signal, runOnLimitedConnection: true })
   try {
     const sent = randomBytes(PING_BYTES)
     const startedMs = performance.now()

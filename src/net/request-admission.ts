@@ -1,10 +1,9 @@
-import { z } from 'zod'
 import { systemClock } from '../base/clock.ts'
 import { WarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { SerialQueue } from '../base/wait.ts'
 import { peerIdOf, signerFromSeed } from '../identity/index.ts'
-import { ANSWER_FRAME, REQUEST_FRAME, receiveFrame, sendFrame } from './channel-frames.ts'
+import { ANSWER_FRAME, boundedRequest, REQUEST_FRAME, receiveFrame, sendFrame } from './channel-frames.ts'
 import {
   ADDRESS_DIAL_TIMEOUT_MS,
   ADMISSION_ADDRESS_TIMEOUT_MS,
@@ -17,6 +16,7 @@ import { relayIn } from './path/address-words.ts'
 import { race } from './path/race.ts'
 import { requestTranscript } from './proof.ts'
 import { channelBinding, greetAsDialler, type Nonces } from './proof-exchange.ts'
+import { enterPassage } from './request-passage.ts'
 import type { SecuredChannel } from './talking-encrypter.ts'
 
 interface RequestAdmissionInit {
@@ -137,7 +137,7 @@ async function askAt(address: string, peer: string, init: Asking): Promise<Uint8
   let fault: { readonly thrown: unknown } | undefined
   const compose: RequestAdmissionInit['compose'] = (facts) => {
     try {
-      return composed(init.compose(facts))
+      return boundedRequest(init.compose(facts))
     } catch (thrown) {
       fault = { thrown }
       throw thrown
@@ -216,17 +216,6 @@ interface AskOverOptions extends Asking {
   readonly inTurn: (secured: SecuredChannel) => Promise<Uint8Array>
 }
 
-const passageAnswer = z.discriminatedUnion('ok', [
-  z.object({ ok: z.literal(true) }),
-  z.object({
-    ok: z.literal(false),
-    message: z
-      .string()
-      .max(512)
-      .transform((text) => text.replaceAll(/[^\x20-\x7e]/g, ' ')),
-  }),
-])
-
 /** Asks a relay to be let through, then the peer itself over a channel of its own inside. */
 async function askOver(secured: SecuredChannel, options: AskOverOptions): Promise<Uint8Array> {
   const { relay, peer, address, signal, log, privateKey, inTurn } = options
@@ -241,36 +230,6 @@ async function askOver(secured: SecuredChannel, options: AskOverOptions): Promis
   }
 }
 
-async function enterPassage(secured: SecuredChannel, options: AskOverOptions): Promise<void> {
-  const { relay, self, peer, signal, composePassage } = options
-  const { channel, protocol } = secured
-  const not = (why: string): WarrenError => netErrors.peer_unreachable(`the relay ${relay} ${why}`)
-  if (secured.peer !== relay) throw netErrors.peer_id_mismatch('another node answers there')
-  if (composePassage === undefined) throw not('is not asked for this')
-  const nonces = await greetAsDialler(channel, 'passage', signal).catch((thrown: unknown) => {
-    throw signal.aborted ? late() : not(`lets nobody through (${thrown instanceof Error ? thrown.message : thrown})`)
-  })
-  const binding = channelBinding(protocol, channel, 'passage')
-  const context = { dialler: self, listener: relay, channel: protocol, binding, ...nonces }
-  const request = composed(composePassage({ relay, peer, transcript: requestTranscript('passage', context) }))
-  if (!sendFrame(channel, request, REQUEST_FRAME)) throw not('closed the connection')
-  const heard = await receiveFrame(channel, ANSWER_FRAME, signal)
-  if (heard === 'left') throw not('does not let this node through: it knows no such invite, or does not serve')
-  if (heard === 'late') throw not('gave no answer in time')
-  if (heard === 'too long') throw not('gave an answer that is too long')
-  const answer = parsePassageAnswer(heard)
-  if (answer === undefined) throw not('gave an answer that is none')
-  if (!answer.ok) throw not(`says: ${answer.message}`)
-}
-
-function parsePassageAnswer(bytes: Uint8Array) {
-  try {
-    return passageAnswer.parse(JSON.parse(Buffer.from(bytes).toString('utf8')))
-  } catch {
-    return undefined
-  }
-}
-
 async function greet({ channel }: SecuredChannel, signal: AbortSignal): Promise<Nonces> {
   try {
     return await greetAsDialler(channel, 'admission', signal)
@@ -278,11 +237,6 @@ async function greet({ channel }: SecuredChannel, signal: AbortSignal): Promise<
     if (signal.aborted) throw late()
     throw thrown instanceof WarrenError && thrown.code === 'network_key_mismatch' ? refused() : thrown
   }
-}
-
-function composed(message: Uint8Array): Uint8Array {
-  if (message.length <= REQUEST_FRAME.maxBytes) return message
-  throw new Error(`a request for admission of ${message.length} bytes is too long`)
 }
 
 function refused(): WarrenError {

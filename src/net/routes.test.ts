@@ -59,6 +59,15 @@ test('a program that is no Warren node is listed with --all only', async () => {
   })
 })
 
+test('a node does not ping itself', async () => {
+  await withNetworks([{}], async (a) => {
+    const call = routesOf(a, { own: a.id })
+    const body = netContract.ping.body?.parse({ node: 'own' })
+    const events = call(netContract.ping, inputOf(body)) as AsyncGenerator<unknown>
+    await expect(events.next()).rejects.toMatchObject({ code: 'invalid_value' })
+  })
+})
+
 test('a ping that gets no answer is an event with its reason', async () => {
   await withNetworks([{}, {}], async (a, b) => {
     const call = routesOf(a, { away: b.id })

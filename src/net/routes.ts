@@ -1,6 +1,6 @@
 import { implement, type Route } from '../api/index.ts'
 import type { Clock } from '../base/clock.ts'
-import { toWarrenError } from '../base/errors.ts'
+import { baseErrors, toWarrenError } from '../base/errors.ts'
 import { sleep } from '../base/wait.ts'
 import { netContract } from './contract.ts'
 import { dhtRoutes } from './dht/routes.ts'
@@ -28,7 +28,7 @@ export function netRoutes(init: NetRoutesInit): Route[] {
   const { network, clock, resolve, nameOf } = init
   const shown = (info: ConnectionInfo) => showConnection(info, init)
   return [
-    ...dhtRoutes(() => network.dht),
+    ...dhtRoutes({ dht: () => network.dht, nameOf }),
     implement(netContract.list, ({ query }) =>
       network
         .connections()
@@ -38,6 +38,9 @@ export function netRoutes(init: NetRoutesInit): Route[] {
     implement(netContract.reach, () => showReach(init)),
     implement(netContract.ping, async function* ({ body, signal, caller }) {
       const peer = resolve(body.node)
+      if (peer === network.id) {
+        throw baseErrors.invalid_value(`${body.node} is this node itself`, { hint: 'Name another one: warren nodes' })
+      }
       const intervalMs = caller.door === 'peer' ? Math.max(body.interval_ms, REMOTE_INTERVAL_MS) : body.interval_ms
       for (let seq = 1; seq <= body.count; seq++) {
         const [latencyMs, error] = await pingOnce(network, peer, { timeoutMs: body.timeout_ms, signal })
@@ -120,7 +123,7 @@ function showReach({ network, nameOf, known }: NetRoutesInit) {
       relay: node(id),
       since: timeOf(since),
       expires: timeOf(expires),
-      rtt_ms: rttMs,
+      rtt_ms: rttMs === null ? null : Math.round(rttMs * 100) / 100,
       mapped_ip: mappedIp,
     })),
     relays: relays.map(node),

@@ -141,6 +141,12 @@ class NetStream extends Duplex implements Stream {
 }
 
 function lost({ peer, protocol }: WrapOptions, cause: unknown): WarrenError {
+  if (cause instanceof Error && cause.name === 'UnsupportedProtocolError') {
+    return netErrors.protocol_unsupported(`${peer} does not speak ${protocol}`, {
+      hint: 'Compare the versions: warren nodes',
+      cause,
+    })
+  }
   return apiErrors.connection_lost(`the connection to ${peer} broke during ${protocol}`, {
     cause,
     hint: 'See whether it is back: warren peers',

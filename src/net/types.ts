@@ -160,6 +160,8 @@ export interface NetworkInit {
   dht?: { isMember(peer: string): boolean } | undefined
   /** Answers `GET /healthz` on the ports of this node. */
   health?: RequestListener | undefined
+  /** What people call a peer, for the reasons that they read; null where it has no name. */
+  nameOf?: ((peer: string) => string | null) | undefined
   /** Keeps the addresses of members over restarts; without it they are forgotten. */
   recordsFile?: string | undefined
   clock: Clock

@@ -45,7 +45,7 @@ export function relayRoutes({ network, nameOf }: RelayRoutesInit): Route[] {
           relay: node(held.relay),
           since: time(held.since),
           expires: time(held.expires),
-          rtt_ms: held.rttMs,
+          rtt_ms: held.rttMs === null ? null : Math.round(held.rttMs * 100) / 100,
           mapped_ip: held.mappedIp,
         })),
         relays: relays.map(node),

@@ -81,7 +81,8 @@ function orUndefined(error: NodeJS.ErrnoException): undefined {
 }
 
 function explain(cause: NodeJS.ErrnoException & { address?: string; port?: number }): never {
-  const at = `${cause.address ?? 'the address'} port ${cause.port ?? '?'}`
+  const { address = 'the address', port = '?' } = cause
+  const at = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
   if (cause.code === 'EADDRINUSE') {
     throw baseErrors.port_in_use(`${at} is taken by another program`, {
       cause,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { Backoff } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
+import { baseErrors, type WarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { sleep } from '../base/wait.ts'
 import type { PathView, ProxyView } from './contract.ts'
@@ -139,7 +140,15 @@ class NodeProxies implements Proxies {
   async #open(wanted: Wanted & ProxyPlace, signal: AbortSignal, kept: boolean): Promise<ServiceProxy> {
     const { target, preferred } = await this.#targetOf(wanted, signal)
     const makeEntrance = entranceAt(target, { ...wanted, preferred })
-    return await this.#begin(this.#add(target, { id: this.#newId(), kept, makeEntrance }))
+    const proxy = this.#add(target, { id: this.#newId(), kept, makeEntrance })
+    return await this.#begin(proxy).catch((error: WarrenError) => {
+      const other = this.list().find(({ local }) => local.some((place) => place.endsWith(`:${wanted.port}`)))
+      if (error.code !== 'port_in_use' || other === undefined) throw error
+      throw baseErrors.port_in_use(`port ${wanted.port} is that of proxy ${other.id}, ${other.node}:${other.service}`, {
+        cause: error,
+        hint: `Name another port, 0 for any, or close that one: warren proxy close ${other.id}`,
+      })
+    })
   }
 
   async #targetOf(wanted: Wanted, signal: AbortSignal): Promise<{ target: ProxyTarget; preferred: number }> {

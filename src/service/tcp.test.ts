@@ -85,6 +85,17 @@ test('both kinds of loopback listen, at the port of the service where that is fr
   expect(pair.laptop.services.proxies.list()).toHaveLength(1)
 })
 
+test('a port that another proxy has is refused with what to close', async () => {
+  const port = await proxied((socket) => socket.end('here'))
+  const id = pair.laptop.services.proxies.list()[0]?.id
+  const again = pair.laptop.services.proxies.open({ node: 'office', service: 'echo', port }, SIGNAL)
+  await expect(again).rejects.toMatchObject({
+    code: 'port_in_use',
+    hint: expect.stringContaining(`proxy close ${id}`),
+  })
+  expect(await text(open(port))).toBe('here')
+})
+
 test('a large answer to a reader that sleeps waits at its source, and then comes whole', async () => {
   const bytes = 64 * 1024 * 1024
   let written = 0

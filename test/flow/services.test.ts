@@ -1,19 +1,17 @@
 /** Ports through the network as people use them: real daemons, real clients. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { Resolver } from 'node:dns/promises'
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { userInfo } from 'node:os'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { freePorts } from '../free-ports.ts'
 import { programPath } from '../program.ts'
+import { install, prepareSshd, REDIS, runProgram, SSH, sshOptions } from '../real-programs.ts'
 import { createHomes, type Home, type Homes, until, untilSees } from './homes.ts'
 
 const LIMIT_MS = 120_000
-const SSHD = '/usr/sbin/sshd'
 
 let homes: Homes
 let office: Home
@@ -161,65 +159,35 @@ test('names below .warren are answered, and what they stand for is there', { tim
   await laptop.must('proxy', 'close', 'all')
 })
 
-const redis = install(['redis-server', 'redis-cli'], 'redis-server redis-tools')
+const redis = install(REDIS)
 test.skipIf(redis !== '')(`redis-cli talks to a redis of another node${redis}`, { timeout: LIMIT_MS }, async () => {
   const [port] = (await freePorts(1)) as [number]
   const words = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', homes.folder]
   children.push(spawn('redis-server', words, { stdio: 'ignore' }))
   await office.must('expose', 'redis', String(port), '--to', 'laptop')
   const proxy = await keep('redis')
-  const ask = (...command: string[]) => runProgram('redis-cli', ['-p', String(proxy.port), ...command])
+  const ask = (...command: string[]) => runHere('redis-cli', ['-p', String(proxy.port), ...command])
   await until(async () => expect(await ask('ping')).toMatchObject({ out: 'PONG\n' }))
   expect(await ask('set', 'burrow', 'x'.repeat(1000))).toMatchObject({ out: 'OK\n' })
   expect(await ask('strlen', 'burrow')).toMatchObject({ out: '1000\n' })
   await laptop.must('proxy', 'close', proxy.id)
 })
 
-const ssh = install(['ssh', 'ssh-keygen', SSHD], 'openssh-server openssh-client')
+const ssh = install(SSH)
 test.skipIf(ssh !== '')(`ssh goes through warren as its ProxyCommand${ssh}`, { timeout: LIMIT_MS }, async () => {
   const port = await startSshd(homes.folder)
   await office.must('expose', 'ssh', String(port), '--to', 'laptop')
   const [node, main] = [process.execPath, await programPath()]
-  const options = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'BatchMode=yes', 'LogLevel=ERROR']
-  const command = `ProxyCommand=${node} --disable-warning=ExperimentalWarning ${main} proxy office ssh -`
-  const words = [...options, command].flatMap((option) => ['-o', option])
-  const target = ['-i', join(homes.folder, 'user'), `${userInfo().username}@office`]
-  const sorted = await runProgram('ssh', [...words, ...target, 'sort; echo done >&2; exit 7'], {
-    env: laptop.env,
-    input: 'b\na\n',
-  })
+  const command = `${node} --disable-warning=ExperimentalWarning ${main} proxy office ssh -`
+  const target = [...sshOptions(homes.folder, command), `${userInfo().username}@office`]
+  const sorted = await runHere('ssh', [...target, 'sort; echo done >&2; exit 7'], { env: laptop.env, input: 'b\na\n' })
   expect(sorted).toMatchObject({ code: 7, out: 'a\nb\n', err: 'done\n' })
 })
 
-/** Empty where the programs are there, if need be after Debian's packages were installed; else why not. */
-function install(programs: readonly string[], packages: string): string {
-  const lacks = (): string[] => programs.filter((program) => spawnSync('which', [program]).status !== 0)
-  if (lacks().length === 0) return ''
-  if (process.getuid?.() === 0)
-    spawnSync('apt-get', ['install', '-y', '-qq', ...packages.split(' ')], { timeout: LIMIT_MS })
-  const left = lacks()
-  return left.length === 0 ? '' : ` (skipped: no ${left.join(', no ')} on this machine)`
-}
-
 async function startSshd(folder: string): Promise<number> {
   const [port] = (await freePorts(1)) as [number]
-  for (const name of ['host', 'user']) {
-    await runProgram('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, name)])
-  }
-  const lines = [
-    `Port ${port}`,
-    'ListenAddress 127.0.0.1',
-    `HostKey ${join(folder, 'host')}`,
-    `AuthorizedKeysFile ${join(folder, 'user.pub')}`,
-    'StrictModes no',
-    'UsePAM no',
-    'PermitRootLogin yes',
-    'PidFile none',
-  ]
-  await writeFile(join(folder, 'sshd_config'), `${lines.join('\n')}\n`)
-  // Where sshd drops its privileges.
-  if (process.getuid?.() === 0) await mkdir('/run/sshd', { recursive: true })
-  children.push(spawn(SSHD, ['-D', '-f', join(folder, 'sshd_config')], { stdio: 'ignore' }))
+  const [sshd = '', ...words] = await prepareSshd(folder, port)
+  children.push(spawn(sshd, words, { stdio: 'ignore' }))
   await until(async () => {
     const socket = connect({ port, host: '127.0.0.1' })
     await once(socket, 'connect')
@@ -228,14 +196,6 @@ async function startSshd(folder: string): Promise<number> {
   return port
 }
 
-async function runProgram(
-  program: string,
-  words: readonly string[],
-  { env, input = '' }: { env?: NodeJS.ProcessEnv; input?: string } = {},
-) {
-  const child = spawn(program, words, { env: env ?? process.env, stdio: ['pipe', 'pipe', 'pipe'] })
-  children.push(child)
-  child.stdin.end(input)
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
-  return { code: code as number, out, err }
+function runHere(program: string, words: readonly string[], options: { env?: NodeJS.ProcessEnv; input?: string } = {}) {
+  return runProgram(program, words, { ...options, onStart: (child) => void children.push(child) })
 }

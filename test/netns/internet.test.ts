@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Internet, makeInternet } from './internet.ts'
-import { whyNoNamespaces } from './lan.ts'
+import { whyNoDelay, whyNoNamespaces } from './lan.ts'
 import { type Probe, startProbe } from './probe.ts'
 import { NAT_KINDS, type NatKind } from './rules.ts'
 
@@ -249,3 +249,34 @@ test.skipIf(reason !== undefined)('what a killed process left behind is removed 
   makeInternet({ hosts: {} }).remove()
   expect(left()).not.toContain(`wi-${pid}-`)
 })
+
+const noDelay = reason ?? whyNoDelay()
+test.skipIf(noDelay !== undefined)(
+  `a link with a delay brings everything later, and whole${noDelay === undefined ? '' : ` (skipped: ${noDelay})`}`,
+  async () => {
+    const delayMs = 50
+    const far = makeInternet({
+      routers: { home: { nat: 'EIM/APDF', delayMs } },
+      hosts: { sun: { delayMs }, a: { behind: 'home' } },
+    })
+    const [a, sun] = ['a', 'sun'].map((host) => startProbe(far.namespaceOf(host))) as [Probe, Probe]
+    try {
+      sun.order({ do: 'listen', port: TCP })
+      await sun.told({ ready: 'tcp', port: TCP })
+      const call = async (id: number): Promise<number> => {
+        const began = performance.now()
+        a.order({ do: 'call', id, to: [far.addressOf('sun'), TCP], timeoutMs: DIAL_MS })
+        expect(await a.told({ called: id }, 2 * DIAL_MS)).toMatchObject({ answered: 1 })
+        return performance.now() - began
+      }
+      // Two links each way: a round trip for the connection, and one for the answer.
+      expect(await call(1)).toBeGreaterThan(2 * 4 * delayMs - 1)
+      far.reboot('home', { address: 'new' })
+      expect(await call(2)).toBeGreaterThan(2 * 4 * delayMs - 1)
+      expect(far.bytesLetIn({ from: 'sun', to: 'a' })).toBeGreaterThan(0)
+    } finally {
+      await Promise.all([a, sun].map((one) => one.stop()))
+      far.remove()
+    }
+  },
+)

@@ -14,8 +14,8 @@
  *
  * The backbone is one router that all others and the public hosts hang on by a cable each (a veth pair). Addresses are
  * those for documentation (RFC 5737). The hosts behind a router share a switch that does not know when the router is
- * gone, so that a host sees no link go down that is cut further away. Links have no delay: the kernels this runs on have
- * no netem, and no other queue of tc(8) delays a packet that it could send.
+ * gone, so that a host sees no link go down that is cut further away. The kernels this runs on have no netem, and no
+ * other queue of tc(8) delays a packet that it could send: a cable with a delay is a process between two TUN devices.
  */
 import { countsIn } from './counts.ts'
 import { openNamespaces } from './namespaces.ts'
@@ -37,6 +37,11 @@ import {
 export interface LinkPlan {
   /** Both ways, as tc(8) writes it: `20mbit`. */
   readonly rate?: string
+  /**
+   * Each way takes so long more; for routers and public hosts, whose cable is then a process (delay-line.py) and so no
+   * place to measure throughput. Needs python3 (`whyNoDelay`).
+   */
+  readonly delayMs?: number
 }
 
 export interface RouterPlan extends LinkPlan {

@@ -1,5 +1,6 @@
 /** Hosts of a local network that exists on this machine only: a namespace each (network_namespaces(7)). */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 
 /** Why network namespaces cannot be made here; undefined where they can. */
 export function whyNoNamespaces(): string | undefined {
@@ -12,6 +13,12 @@ export function whyNoNamespaces(): string | undefined {
   } catch (error) {
     return `network namespaces cannot be made here: ${(error as Error).message.split('\n')[0]}`
   }
+}
+
+/** Why links cannot have a delay here; undefined where they can. */
+export function whyNoDelay(): string | undefined {
+  if (!existsSync('/dev/net/tun')) return 'delay needs /dev/net/tun'
+  return spawnSync('python3', ['-c', 'import fcntl']).status === 0 ? undefined : 'delay needs python3'
 }
 
 function ip(...words: string[]): void {

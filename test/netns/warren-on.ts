@@ -27,6 +27,10 @@ export interface Machine {
   readonly home: string
   /** Starts `warren WORDS`; the caller waits for it or ends it. */
   start(words: readonly string[]): Child
+  /** Starts any program on the host, in the environment of `start`. */
+  startProgram(words: readonly string[]): Child
+  /** The words of `warren` on the host, for programs that run it. */
+  readonly warren: readonly string[]
   /** Runs it to its end, without input. */
   run(words: readonly string[]): Promise<Ran>
   /** As `run`; fails with what it said where it fails. What it printed. */
@@ -57,19 +61,23 @@ export async function warrenOn({ internet, host, folder, env = {} }: MachineInit
   const place = join(folder, host)
   await mkdir(place, { recursive: true })
   const home = join(place, 'home')
-  const start = (words: readonly string[], more: Readonly<Record<string, string>> = {}): Child =>
-    spawn('ip', ['netns', 'exec', internet.namespaceOf(host), process.execPath, NO_WARNING, main, ...words], {
+  const warren = [process.execPath, NO_WARNING, main]
+  const startProgram = (words: readonly string[], more: Readonly<Record<string, string>> = {}): Child =>
+    spawn('ip', ['netns', 'exec', internet.namespaceOf(host), ...words], {
       env: { PATH: process.env.PATH, HOME: place, WARREN_HOME: home, LANG: 'C.UTF-8', ...env, ...more },
       cwd: place,
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
     })
+  const start: typeof startProgram = (words, more) => startProgram([...warren, ...words], more)
   const run: Machine['run'] = (words) => endOf(start(words))
   const must: Machine['must'] = async (words) => outOf(await run(words), `warren ${words.join(' ')} on ${host}`)
   return {
     host,
     home,
     start,
+    startProgram,
+    warren,
     run,
     must,
     json: async (words) => JSON.parse(await must([...words, '--json'])),
@@ -108,9 +116,11 @@ function outOf({ code, out, err }: Ran, what: string): string {
   return out
 }
 
-async function endOf(child: Child): Promise<Ran> {
+/** What a program printed until its end, with nothing or this as its input. Killed where that takes a minute. */
+export async function endOf(child: Child, input = ''): Promise<Ran> {
   let [out, err] = ['', '']
-  child.stdin.end()
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(input)
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     out += text
   })

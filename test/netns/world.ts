@@ -1,4 +1,5 @@
 /** The pieces of an internet (internet.ts): backbone, routers, hosts, and the cables between them. */
+import { fileURLToPath } from 'node:url'
 import type { HostPlan, LinkPlan, RouterPlan } from './internet.ts'
 import type { Namespaces } from './namespaces.ts'
 import { BACKBONE_RULES, faultRules, LAN, routerRules, WAN } from './rules.ts'
@@ -15,6 +16,9 @@ const LATER_PORTS = [
   { from: 10_000, to: 19_999 },
   { from: 20_000, to: 29_999 },
 ]
+
+/** Python, which Node cannot replace here: it has no ioctl(2). */
+const DELAY_LINE = fileURLToPath(new URL('./delay-line.py', import.meta.url))
 
 /** What hangs on the backbone. */
 export interface Uplink {
@@ -129,16 +133,23 @@ interface Cable {
 
 function plugIntoBackbone(world: World, { namespace, device, plan, address }: Cable): Uplink {
   const { namespaces, backbone } = world
-  const serial = ++world.serial
+  const link = `u${++world.serial}`
   const uplink = {
     namespace,
-    link: `u${serial}`,
+    link,
     address: address ?? `198.51.100.${++world.outer}`,
     cut: false,
     loss: 0,
   }
+  if (plan.delayMs === undefined) {
+    namespaces.ip(namespace, [`link add ${device} type veth peer name ${link} netns ${backbone}`])
+  } else
+    joinByDelay(namespaces, {
+      delayMs: plan.delayMs,
+      near: { namespace, device },
+      far: { namespace: backbone, device: link },
+    })
   namespaces.ip(namespace, [
-    `link add ${device} type veth peer name ${uplink.link} netns ${backbone}`,
     `addr add ${uplink.address}/32 dev ${device}`,
     `link set ${device} up`,
     `route add ${BACKBONE_ADDRESS} dev ${device} scope link`,
@@ -241,6 +252,18 @@ interface Device {
 function shape(namespaces: Namespaces, { namespace, device }: Device, rate: string): void {
   const words = ['tc', 'qdisc', 'add', 'dev', device, 'root', 'tbf', 'rate', rate, 'burst', '128kb', 'latency', '50ms']
   namespaces.read(namespace, words)
+}
+
+interface DelayLine {
+  readonly delayMs: number
+  readonly near: Device
+  readonly far: Device
+}
+
+/** A cable out of two TUN devices; it is gone with the near namespace, in which the process lives that carries its packets. */
+function joinByDelay(namespaces: Namespaces, { delayMs, near, far }: DelayLine): void {
+  const ends = [near, far].flatMap(({ namespace, device }) => [namespace, device])
+  namespaces.read(near.namespace, ['python3', DELAY_LINE, String(delayMs), ...ends])
 }
 
 function forward(namespaces: Namespaces, namespace: string): void {

@@ -1,5 +1,6 @@
-import { defineCommand } from '../../command/index.ts'
+import { defineCommand, printable } from '../../command/index.ts'
 import { dhtContract } from '../dht/contract.ts'
+import { withoutName } from './words.ts'
 
 /** `warren bootstrap` */
 export const bootstrapCommand = defineCommand({
@@ -19,7 +20,9 @@ export const bootstrapCommand = defineCommand({
     const failed = tried.filter(({ error }) => error !== null)
     const lines = [
       `joined with ${contacts} ${contacts === 1 ? 'contact' : 'contacts'}, asked ${tried.length - failed.length} of ${tried.length} known nodes`,
-      ...failed.map(({ seed, error }) => `  no answer from ${seed}: ${error}`),
+      ...failed.map(({ seed, name, error }) =>
+        printable(`  ✗ ${name ?? seed}  ${withoutName(error ?? '', name ?? seed)}`),
+      ),
     ]
     if (tried.length === 0) lines.push('No relay, peer or node is known: see relay.servers and net.peers')
     return { json: outcome, human: lines.join('\n') }

@@ -1,7 +1,8 @@
 import type { z } from 'zod'
+import { baseErrors } from '../../base/errors.ts'
 import { defineCommand, duration, integer, printable, type StreamLine } from '../../command/index.ts'
 import { netContract } from '../contract.ts'
-import { describePath, formatLatency, shortPeer } from './words.ts'
+import { describePath, formatLatency, shortPeer, withoutName } from './words.ts'
 
 /** Exit code when no ping was answered: unavailable. */
 const NO_ANSWER_EXIT = 6
@@ -23,6 +24,9 @@ export const pingCommand = defineCommand({
     { does: 'one, waiting two seconds at most', words: 'ping burrow-2 --count 1 --timeout 2s' },
   ],
   run: async function* ({ args, options, context }): AsyncGenerator<StreamLine> {
+    if (options.count !== undefined && options.count < 1) {
+      throw baseErrors.invalid_value(`--count ${options.count} is no number of pings`, { hint: 'Such as --count 4' })
+    }
     const client = await context.connect()
     const body = {
       node: args.node,
@@ -40,7 +44,7 @@ export const pingCommand = defineCommand({
       const path = describePath(event)
       const outcome =
         event.latency_ms === null
-          ? (event.error?.message ?? 'no answer')
+          ? printable(withoutName(event.error?.message ?? 'no answer', who))
           : `${formatLatency(event.latency_ms)}  ${path}${noteOf(event, before)}`
       if (event.latency_ms !== null) before = event
       yield { json: event, human: `${printable(who)}  ${outcome}` }

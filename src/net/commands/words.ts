@@ -11,6 +11,12 @@ export function shortPeer(id: string): string {
   return `…${id.slice(-8)}`
 }
 
+/** A reason in a line that begins with the name of the node it is about. */
+export function withoutName(reason: string, name: string): string {
+  const beginning = [`cannot reach ${name}: `, `${name}: `].find((text) => reason.startsWith(text))
+  return reason.slice(beginning?.length ?? 0)
+}
+
 /** What is said of a path. */
 interface ShownPath {
   readonly path: 'direct' | 'relayed' | null

@@ -80,8 +80,7 @@ export class ContactBook {
 
   /** The library leaves out who has no address; but a node that only dials provides and answers as others do. */
   #shownOf(peer: string): Multiaddr[] {
-    const addresses =
-      peer === this.#init.self ? this.#init.ownAddresses() : this.of(peer).map((address) => multiaddr(address))
+    const addresses = peer === this.#init.self ? this.#init.ownAddresses() : this.of(peer).flatMap(parsed)
     return addresses.length === 0 ? [NO_ADDRESS] : addresses
   }
 
@@ -93,5 +92,14 @@ export class ContactBook {
 
   #onLoopback(): boolean {
     return this.#init.ownAddresses().some((address) => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address.toString()))
+  }
+}
+
+/** None for what is no address: the library has nobody listening for what fails here, and the process would end. */
+function parsed(address: string): Multiaddr[] {
+  try {
+    return [multiaddr(address)]
+  } catch {
+    return []
   }
 }

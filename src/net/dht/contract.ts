@@ -10,7 +10,7 @@ export const dhtContract = {
     summary: 'Connect with known nodes and look around in the private table from there',
     response: z.object({
       contacts: z.int(),
-      tried: z.array(z.object({ seed: z.string(), error: z.string().nullable() })),
+      tried: z.array(z.object({ seed: z.string(), name: z.string().nullable(), error: z.string().nullable() })),
     }),
   }),
 }

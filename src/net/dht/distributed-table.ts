@@ -94,7 +94,9 @@ export class DistributedTable implements Dht {
       }),
       events.on('disconnected', ({ peer }) => {
         this.#contacts.onDisconnected(peer)
-        void library.table.remove(library.parsePeer(peer))
+        library.table.remove(library.parsePeer(peer)).catch((error: unknown) => {
+          log.debug({ peer, error: String(error) }, 'a contact could not be dropped; the next check does it')
+        })
       }),
     )
     this.#checkLater()

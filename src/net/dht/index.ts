@@ -16,9 +16,7 @@
 import { DistributedTable } from './distributed-table.ts'
 import type { Dht, DhtInit } from './types.ts'
 
-export { dhtErrors } from './errors.ts'
 export { DHT_PROTOCOL } from './limits.ts'
-export { dhtRoutes } from './routes.ts'
 export type {
   BootstrapOutcome,
   Dht,

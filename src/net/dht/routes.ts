@@ -3,8 +3,15 @@ import { dhtContract } from './contract.ts'
 import { dhtErrors } from './errors.ts'
 import type { Dht } from './types.ts'
 
-/** The calls about the private table; null where it is switched off, which each call then says. */
-export function dhtRoutes(dht: () => Dht | null): Route[] {
+interface DhtRoutesInit {
+  /** Null where it is switched off, which each call then says. */
+  dht: () => Dht | null
+  /** The name of a peer; null where it has none. */
+  nameOf: (peer: string) => string | null
+}
+
+/** The calls about the private table. */
+export function dhtRoutes({ dht, nameOf }: DhtRoutesInit): Route[] {
   return [
     implement(dhtContract.bootstrap, async ({ signal }) => {
       const running = dht()
@@ -14,7 +21,12 @@ export function dhtRoutes(dht: () => Dht | null): Route[] {
         })
       }
       const { contacts, tried } = await running.bootstrap({ signal })
-      return { contacts, tried: [...tried] }
+      return { contacts, tried: tried.map(({ seed, error }) => ({ seed, name: nameOf(idIn(seed)), error })) }
     }),
   ]
+}
+
+/** A seed is an id, or an address that may end in one. */
+function idIn(seed: string): string {
+  return seed.slice(seed.lastIndexOf('/') + 1)
 }

@@ -69,6 +69,8 @@ test('whatever bytes come, a record is refused with its code', () => {
 test.each([
   ['of another node', { id: relay }],
   ['with an address on no port', { addresses: ['/ip4/192.0.2.7/tcp/0'] }],
+  ['with an address of a zone', { addresses: ['/ip6/2001:db8::1%eth0/tcp/1'] }],
+  ['with zeros before a port', { addresses: ['/ip4/192.0.2.7/tcp/00001'] }],
   ['with a path of this machine', { addresses: ['/unix/run/x.sock'] }],
   ['with an id in an address', { addresses: [`/ip4/192.0.2.7/tcp/1/p2p/${relay}`] }],
   [

@@ -11,7 +11,8 @@ export interface Endpoint {
   readonly isIp: boolean
 }
 
-const FORM = /^\/(ip4|ip6|dns|dns4|dns6)\/([^/]+)\/tcp\/(\d{1,5})((?:\/tls)?\/ws|\/wss)?(?:\/p2p\/[A-Za-z0-9]+)?$/
+// No zone, and no number but as it is written usually: to libp2p an address with one is none.
+const FORM = /^\/(ip4|ip6|dns|dns4|dns6)\/([^/%]+)\/tcp\/([1-9]\d{0,4})((?:\/tls)?\/ws|\/wss)?(?:\/p2p\/[A-Za-z0-9]+)?$/
 const NAME = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*\.?$/i
 
 /** Host and port of a multiaddr of a kind that is dialled; undefined for any other text. Loads nothing of libp2p. */
@@ -19,7 +20,7 @@ export function endpointOf(address: string): Endpoint | undefined {
   if (address.length > MAX_ADDRESS_LENGTH) return undefined
   const [, kind, host = '', portText = ''] = FORM.exec(address) ?? []
   const port = Number(portText)
-  if (kind === undefined || port < 1 || port > 65_535) return undefined
+  if (kind === undefined || port > 65_535) return undefined
   const fits = kind === 'ip4' ? isIPv4(host) : kind === 'ip6' ? isIPv6(host) : NAME.test(host) && isIP(host) === 0
   return fits ? { host, port, isIp: kind === 'ip4' || kind === 'ip6' } : undefined
 }

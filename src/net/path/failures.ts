@@ -19,10 +19,12 @@ const MAX_NAMED = 3
 /** Why the paths to peers are no better than they are: the last failure of each way, for people to see. */
 export class FailureBook {
   readonly #clock: Clock
+  readonly #nameOf: (peer: string) => string | null
   readonly #peers = new Map<string, { triedMs: number; failures: Map<string, Failure> }>()
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, nameOf: (peer: string) => string | null = () => null) {
     this.#clock = clock
+    this.#nameOf = nameOf
   }
 
   /** A new search for paths: what was said of this way before no longer counts. */
@@ -51,8 +53,26 @@ export class FailureBook {
   /** In a line, of these ways; null where none of them has failed. */
   why(peer: string, ways: readonly Failure['way'][]): string | null {
     const failures = [...(this.#peers.get(peer)?.failures.values() ?? [])].filter(({ way }) => ways.includes(way))
-    const parts = ways.flatMap((way) => describe(failures.filter((failure) => failure.way === way)))
+    const parts = ways.flatMap((way) => this.#describe(failures.filter((failure) => failure.way === way)))
     return parts.length === 0 ? null : parts.join('; ')
+  }
+
+  /** Failures of one way; addresses that fail alike share their reason. */
+  #describe(failures: readonly Failure[]): string[] {
+    const byReason = new Map<string, string[]>()
+    for (const failure of failures) {
+      const { reason } = failure
+      byReason.set(reason, [...(byReason.get(reason) ?? []), this.#nameFor(failure)])
+    }
+    return [...byReason].map(([reason, names]) => {
+      const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : ''
+      return `${names.slice(0, MAX_NAMED).join(', ')}${more}: ${reason}`
+    })
+  }
+
+  #nameFor({ way, what }: Failure): string {
+    if (way === 'relay') return `relay ${this.#nameOf(what) ?? what.slice(-8)}`
+    return way === 'direct' ? shortAddress(what) : way
   }
 
   #entryOf(peer: string) {
@@ -62,19 +82,6 @@ export class FailureBook {
     if (this.#peers.size > MAX_RECORDS) this.#peers.delete(this.#peers.keys().next().value as string)
     return entry
   }
-}
-
-/** Failures of one way; addresses that fail alike share their reason. */
-function describe(failures: readonly Failure[]): string[] {
-  const byReason = new Map<string, string[]>()
-  for (const { way, what, reason } of failures) {
-    const name = way === 'relay' ? `relay ${what.slice(-8)}` : way === 'direct' ? shortAddress(what) : way
-    byReason.set(reason, [...(byReason.get(reason) ?? []), name])
-  }
-  return [...byReason].map(([reason, names]) => {
-    const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : ''
-    return `${names.slice(0, MAX_NAMED).join(', ')}${more}: ${reason}`
-  })
 }
 
 /** `192.0.2.7:9010`, `[2001:db8::7]:9010`. */

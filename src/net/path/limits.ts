@@ -14,6 +14,11 @@ export const MAX_RECORDS = 2_000
 export const MAX_RECORDS_FILE_BYTES = MAX_RECORDS * (MAX_RECORD_BYTES + 1)
 /** Changes of one node's addresses that are taken: a laptop that changes networks, not a scan of ports through others. */
 export const RECORD_RATE = { burst: 10, perSecond: 0.2, maxKeys: 4_096 }
+/**
+ * Times that one node's news, its new addresses or a reservation at it, has others dialled at once; beyond them these are
+ * dialled in their turn. A network that changes has a few in a row; one who names others' addresses has no more.
+ */
+export const NEWS_RATE = { burst: 5, perSecond: 1 / 60, maxKeys: 4_096 }
 /** Records that one peer may bring: all of a fleet at once after a restart, then what passes by. */
 export const BROUGHT_RATE = { burst: 2 * MAX_RECORDS, perSecond: 50, maxKeys: 4_096 }
 /** Conversations about addresses that one peer may begin: one a connection, and news. */

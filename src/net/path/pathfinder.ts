@@ -32,6 +32,8 @@ export interface PathfinderInit {
   dialRelayed: ((relay: string, peer: string, options: { signal: AbortSignal }) => Promise<Connection>) | undefined
   /** Asks others for addresses; undefined where there is nobody to ask. */
   lookUp: ((peer: string, options: { signal: AbortSignal }) => Promise<string[]>) | undefined
+  /** What people call a peer. */
+  nameOf(peer: string): string
   readonly failures: FailureBook
   readonly clock: Clock
 }
@@ -101,7 +103,7 @@ export class Pathfinder {
     const stop = new AbortController()
     const arrival = Promise.withResolvers<Connection>()
     const searched = withTimeout(
-      `looking for a path to ${peer}`,
+      `looking for a path to ${this.#init.nameOf(peer)}`,
       FIND_TIMEOUT_MS,
       (inner) => this.#search(peer, AbortSignal.any([inner, stop.signal])),
       { clock: this.#init.clock },
@@ -236,19 +238,26 @@ export class Pathfinder {
         { signal: over, clock },
       )
     } catch (error) {
-      if (!over.aborted) failures.note(peer, { way: 'relay', what: relay, reason: shortReason(error) })
+      if (!over.aborted)
+        failures.note(peer, { way: 'relay', what: relay, reason: withoutRelay(shortReason(error), relay) })
       throw error
     }
   }
 
   /** What the failures of all ways together mean. */
   #describe(peer: string, thrown: unknown): Error {
-    const error = dialError(thrown, peer)
+    const name = this.#init.nameOf(peer)
+    const error = dialError(thrown, name)
     const why = this.#init.failures.why(peer, ['direct', 'lookup', 'relay'])
     if (error.code !== 'peer_unreachable' || why === null) return error
-    return netErrors.peer_unreachable(`cannot reach ${peer}: ${why}`, {
+    return netErrors.peer_unreachable(`cannot reach ${name}: ${why}`, {
       hint: 'Check that the node runs and that its port is open, then try again.',
       cause: thrown,
     })
   }
+}
+
+/** Which relay it was is said before the reason. */
+function withoutRelay(reason: string, relay: string): string {
+  return reason.replace(`the relay ${relay}: `, '')
 }

@@ -1,58 +1,27 @@
-import type { Socket } from 'node:net'
+import { isIPv6, type Socket } from 'node:net'
 import type { Connection } from '@libp2p/interface'
-import type { Signer } from '../../identity/index.ts'
-import type { AddressBook } from '../address-book.ts'
-import type { ChannelUpgrader, Handle, HearStranger, StreamOpener } from '../channel.ts'
-import type { ConnectionTable } from '../connections.ts'
+import { TokenBuckets } from '../../base/token-buckets.ts'
+import type { ChannelUpgrader, HearStranger } from '../channel.ts'
 import { MAX_ADDRESSES_PER_PEER } from '../constants.ts'
 import { createPuncher, type Puncher } from '../punch/index.ts'
 import type { Passage, PassageWish, Refusal } from '../relay/index.ts'
-import type { NetworkInit, SignalOptions } from '../types.ts'
+import type { SignalOptions } from '../types.ts'
 import { AddressExchange } from './address-exchange.ts'
 import type { AddressRecord } from './address-record.ts'
 import { endpointOf, inDialOrder, ownSubnets, peerIn, withoutPeer } from './address-words.ts'
 import { FailureBook } from './failures.ts'
-import { SECOND_DIALS_AFTER_MS } from './limits.ts'
+import { NEWS_RATE, SECOND_DIALS_AFTER_MS } from './limits.ts'
 import { NetworkMonitor } from './network-monitor.ts'
 import { dialable, mayDialLoopback, tellableAddresses } from './own-addresses.ts'
 import { pathInfoOf } from './path-info.ts'
 import { Pathfinder } from './pathfinder.ts'
+import type { PathsInit } from './paths-init.ts'
 import { Reach } from './reach.ts'
 import { RecordStore } from './record-store.ts'
 import { RelayServing } from './relay-serving.ts'
 import { RelayUse } from './relay-use.ts'
 import type { PathInfo, ReachInfo } from './types.ts'
 import { Upgrades } from './upgrades.ts'
-
-/** What the paths of a network need of it. */
-export interface PathsInit {
-  readonly network: NetworkInit
-  readonly self: string
-  readonly signer: Signer
-  readonly book: AddressBook
-  readonly table: ConnectionTable
-  readonly handle: Handle
-  /** Streams over connections that are there. */
-  readonly opener: StreamOpener
-  /** Multiaddrs at which this node listens or says that it can be reached. */
-  addresses(): string[]
-  /** Whether the gate lets this node dial a peer. */
-  mayDial(peer: string): boolean
-  /** Whether the gate lets a peer dial this node. */
-  mayAnswer(peer: string): boolean
-  /** Whether a stranger may ask this node for admission now. */
-  mayAsk(peer: string): boolean
-  /** Stays connected with a peer from now on. */
-  want(peer: string, delayMs: number): void
-  /** Tries a peer at once where it is not connected. */
-  retry(peer: string): void
-  /** Tries everybody at once who is not connected. */
-  retryAll(): void
-  /** A new connection to one address. */
-  dial(address: string, options: { peer: string; signal: AbortSignal }): Promise<Connection>
-  /** Addresses of a peer as others know them, as hearsay. */
-  lookUp(peer: string, options: { signal: AbortSignal }): Promise<string[]>
-}
 
 /** The one place that knows the ways to each peer, which of them is best now, and why no other is. */
 export class Paths {
@@ -61,6 +30,7 @@ export class Paths {
   readonly #exchange: AddressExchange
   readonly #finder: Pathfinder
   readonly #failures: FailureBook
+  readonly #news: TokenBuckets
   readonly #monitor: NetworkMonitor
   readonly #serving: RelayServing | undefined
   readonly #reach: Reach | undefined
@@ -73,17 +43,20 @@ export class Paths {
     this.#init = init
     const { network, self, table } = init
     const { clock, log } = network
-    this.#failures = new FailureBook(clock)
+    this.#failures = new FailureBook(clock, network.nameOf)
+    this.#news = new TokenBuckets({ ...NEWS_RATE, clock })
     this.#store = new RecordStore({ self, file: network.recordsFile, allow: init.mayDial, clock, log })
     this.#exchange = this.#createExchange()
     this.#finder = new Pathfinder({
-      dial: init.dial,
+      dial: (address, options) =>
+        init.dial(address, { ...options, mayReach: this.#reachableFrom(address, options.peer) }),
       ready: (connection) => table.ready(connection),
       candidates: (peer) => this.candidates(peer),
       relaysOf: (peer) => this.#relays?.relaysOf(peer) ?? [],
       isConnected: (peer) => table.preferred(peer, { direct: true }) !== undefined,
       dialRelayed: (relay, peer, options) => (this.#relays as RelayUse).dial(relay, peer, options),
       lookUp: async (peer, options) => this.#usable(await init.lookUp(peer, options)),
+      nameOf: (peer) => network.nameOf?.(peer) ?? peer,
       failures: this.#failures,
       clock,
     })
@@ -244,6 +217,13 @@ export class Paths {
     return dialable(addresses, { loopback, own: new Set(this.#init.addresses().map(withoutPeer)) })
   }
 
+  /** A name that somebody else gives may lead to any address, so these are held to the same rules. */
+  #reachableFrom(address: string, peer: string): ((host: string) => boolean) | undefined {
+    const given = this.#init.book.of(peer, 'given').map(withoutPeer)
+    if (given.includes(address)) return undefined
+    return (host) => this.#usable([`/${isIPv6(host) ? 'ip6' : 'ip4'}/${host}/tcp/1`]).length > 0
+  }
+
   #createExchange(): AddressExchange {
     const { network, self, signer, handle, opener, table } = this.#init
     const { clock, log, counters } = network
@@ -317,10 +297,10 @@ export class Paths {
       mayAnswer,
       want: (peer) => want(peer, 0),
       onChange: () => this.#exchange.changed(),
-      onReserved: () => {
+      onReserved: (relay) => {
         this.#reach?.measureSoon()
         // Peers may be reached over it, and come back to it at the same time.
-        this.#init.retryAll()
+        if (this.#news.take(`reservation ${relay}`)) this.#init.retryAll()
       },
     })
   }
@@ -364,6 +344,7 @@ export class Paths {
     const { table, retry, network } = this.#init
     if (record.serves || network.relay?.isRelay(record.id) === true) this.#relays?.refresh()
     if (table.preferred(record.id, { direct: true }) !== undefined) return
+    if (!this.#news.take(record.id)) return
     if (table.isConnected(record.id)) return void this.#upgrades?.retry(record.id)
     this.#want(record.id)
     retry(record.id)

@@ -4,7 +4,7 @@ import type { Handle, StreamOpener } from '../channel.ts'
 import type { ConnectionTable } from '../connections.ts'
 import { createPortMapping, type PortMappings } from '../port-mapping.ts'
 import { createReachability, type Reachability as ReachabilityCheck } from '../reachability/index.ts'
-import { answerStunTcp, measureNat, type NatReport, type StunServer } from '../stun/index.ts'
+import { measureNat, type NatReport, type StunServer } from '../stun/index.ts'
 import type { NetworkInit } from '../types.ts'
 import { endpointOf, reachOf, withoutPeer } from './address-words.ts'
 import { MAX_STUN_SERVERS, MEASURE_AFTER_MS, MEASURE_INTERVAL_MS } from './limits.ts'
@@ -130,7 +130,7 @@ export class Reach {
 
   /** Answers a connection that begins like STUN, where this node serves none: only what its own check has sent for. */
   answerStun(socket: Socket): void {
-    answerStunTcp(socket, { admits: (transaction, from) => this.admits(transaction, from) })
+    this.#check.answerTcp(socket)
   }
 
   /** Where this node may ask how it is seen. */

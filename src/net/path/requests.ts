@@ -4,7 +4,7 @@ import type { Counters } from '../../base/counters.ts'
 import { sleep, withTimeout } from '../../base/wait.ts'
 import type { StreamOpener } from '../channel.ts'
 import type { ConnectionTable } from '../connections.ts'
-import { OPEN_TIMEOUT_MS } from '../constants.ts'
+import { EARLY, OPEN_TIMEOUT_MS } from '../constants.ts'
 import { dialError } from '../dial-errors.ts'
 import { netErrors } from '../errors.ts'
 import { pingConnection } from '../ping.ts'
@@ -19,6 +19,8 @@ export interface RequestsInit {
   connect(peer: string, options: SignalOptions): Promise<unknown>
   /** A new connection with a peer, whatever connections there are. */
   find(peer: string, options: { signal: AbortSignal }): Promise<Connection>
+  /** What people call a peer. */
+  nameOf(peer: string): string
   readonly clock: Clock
   readonly counters: Counters
 }
@@ -45,7 +47,7 @@ export class Requests implements StreamOpener {
   async open(peer: string, protocol: string, { signal }: SignalOptions = {}): Promise<Stream> {
     const inner = await this.#ask(peer, {
       signal,
-      work: (connection, over) => this.#newStream(connection, protocol, over),
+      work: (connection, over) => this.#newStream(connection, protocol, { signal: over }),
       discard: (stream) => stream.abort(new Error('another path was faster')),
     }).catch((error: unknown) => {
       if (signal?.aborted) throw signal.reason
@@ -63,7 +65,7 @@ export class Requests implements StreamOpener {
     if (connection === undefined) {
       throw netErrors.peer_unreachable(`${peer} is not connected${direct ? ' directly' : ''}`)
     }
-    const inner = await this.#newStream(connection, protocol, signal).catch((error: unknown) => {
+    const inner = await this.#newStream(connection, protocol, { ...EARLY, signal }).catch((error: unknown) => {
       if (signal?.aborted) throw signal.reason
       throw openError(error, peer, protocol)
     })
@@ -74,7 +76,7 @@ export class Requests implements StreamOpener {
   ping(peer: string, { signal, timeoutMs }: SignalOptions & { timeoutMs: number }): Promise<number> {
     const { clock } = this.#init
     return withTimeout(
-      `a ping to ${peer}`,
+      `a ping to ${this.#init.nameOf(peer)}`,
       timeoutMs,
       (inner) =>
         this.#ask(peer, {
@@ -86,12 +88,17 @@ export class Requests implements StreamOpener {
     )
   }
 
-  async #newStream(connection: Connection, protocol: string, signal: AbortSignal | undefined): Promise<Libp2pStream> {
+  async #newStream(
+    connection: Connection,
+    protocol: string,
+    { signal, ...early }: { signal: AbortSignal | undefined } & Partial<typeof EARLY>,
+  ): Promise<Libp2pStream> {
     return withTimeout(
       `opening a stream to ${connection.remotePeer.toString()}`,
       OPEN_TIMEOUT_MS,
       (inner) =>
         connection.newStream(protocol, {
+          ...early,
           signal: inner,
           maxOutboundStreams: Number.MAX_SAFE_INTEGER,
           runOnLimitedConnection: true,

@@ -15,6 +15,7 @@ import {
   BIRTHDAY_WAVE,
   BIRTHDAY_WAVE_MS,
   FIRST_OUTER_PORT,
+  MAX_OPEN_PROBES,
   RETRY_MS,
 } from './limits.ts'
 import type { Address } from './messages.ts'
@@ -56,22 +57,28 @@ interface EasyInit extends DiallingInit {
   host: string
   localPort: number
   probes?: number
+  /** How one try is made; for tests. */
+  open?: typeof openSocket
 }
 
 /**
- * The easy side: tries up to 2,048 ports, each once, 128 every 60 ms, so for about a second. Ends early when a port
+ * The easy side: tries up to 2,048 ports, each once, 128 every 60 ms, so for about a second; 1,024 wait at once. Ends early when a port
  * answered that is not the peer's (`onConnected` is told of each): a port open to everybody is no sign of the peer.
  */
 export async function probePorts({ host, localPort, probes = BIRTHDAY_PROBES, ...init }: EasyInit): Promise<void> {
-  const { rttMs, clock, signal, onConnected } = init
+  const { rttMs, clock, signal, onConnected, open = openSocket } = init
   const ports = randomPorts(probes)
   const under: Promise<void>[] = []
+  let waiting = 0
   await sleep(BIRTHDAY_DELAY_MS + 2.5 * rttMs + BIRTHDAY_WAVE_MS, { signal, clock }).catch(() => undefined)
   while (ports.length > 0 && !signal.aborted) {
-    for (const port of ports.splice(-BIRTHDAY_WAVE)) {
+    const room = Math.min(BIRTHDAY_WAVE, MAX_OPEN_PROBES - waiting, ports.length)
+    waiting += room
+    for (const port of ports.splice(ports.length - room)) {
       const target = { host, port }
       const timeoutMs = BIRTHDAY_PROBE_MS + 2 * rttMs
-      const probe = openSocket(target, { localPort, timeoutMs, signal }).then((opened) => {
+      const probe = open(target, { localPort, timeoutMs, signal }).then((opened) => {
+        waiting--
         if ('socket' in opened) onConnected(opened.socket as Socket, target)
         else if (isOutOfSockets(opened)) ports.length = 0
       })

@@ -54,6 +54,8 @@ export class DataChannels {
     const { isFirst, signal } = init
     const library = dataChannelLibrary()
     if (library === undefined) throw new Error(`the package ${PACKAGE} is not installed`)
+    // There was room when the attempt began; others may have begun with it.
+    if (!this.canOpen()) throw new Error(`${MAX_DATA_CHANNELS} data channels are open, the most there may be`)
     signal.throwIfAborted()
     const child = this.#start(library, init)
     const pipe = child.stdio[4] as Duplex
@@ -101,7 +103,8 @@ export class DataChannels {
     })
     this.#running.add(child)
     child.once('exit', () => this.#running.delete(child))
-    child.once('error', () => this.#running.delete(child))
+    // More than one may come, and one that nobody hears ends this process.
+    child.on('error', () => this.#running.delete(child))
     return child
   }
 }

@@ -55,6 +55,8 @@ export const BIRTHDAY_PROBES = 2_048
 /** Sockets opened at once by either side; with the time between waves the easy side has some 500 descriptors open. */
 export const BIRTHDAY_WAVE = 128
 export const BIRTHDAY_WAVE_MS = 60
+/** Probes that wait at once: on a long way, or where the other side names one, each waits long. */
+export const MAX_OPEN_PROBES = 1_024
 /** How long a probe waits for its answer, besides two round trips. */
 export const BIRTHDAY_PROBE_MS = 120
 /** Plain dialling gets this head start, besides two round trips: against an open filter it is enough. */

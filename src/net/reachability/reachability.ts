@@ -171,7 +171,8 @@ class ReachabilityCheck implements Reachability {
     }
     this.#doorways++
     socket.once('close', () => void this.#doorways--)
-    answerStunTcp(socket, { admits: (transaction, from) => this.admits(transaction, from) })
+    const { clock } = this.#init
+    answerStunTcp(socket, { admits: (transaction, from) => this.admits(transaction, from), clock })
   }
 
   /** Asks some peers and takes what they found. Never rejects. */

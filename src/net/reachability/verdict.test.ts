@@ -38,3 +38,9 @@ test('IPv6 decides only where nobody can tell for IPv4', () => {
     confirmed: ['[2a02::1]:9010'],
   })
 })
+
+test('a helper that names another address than the others makes this node say nothing of it', () => {
+  const liar = finding('3.3.3.3', ['8.8.8.8:9010'], '8.8.8.8')
+  const honest = [finding('1.1.1.1', YES), finding('2.2.2.2', YES)]
+  expect(verdictOf([liar, ...honest])).toMatchObject({ reach: 'public', confirmed: YES })
+})

@@ -35,7 +35,9 @@ export function isSameSite(a: string, b: string): boolean {
 /** The majority of those who can tell, for IPv4 where one can, else for IPv6. A tie is unknown. */
 export function verdictOf(findings: readonly Finding[]): Verdict {
   const telling = findings.filter(({ seen, helper }) => !isSameSite(seen, helper))
-  const confirmed = [...new Set(telling.flatMap((finding) => finding.confirmed))]
+  const confirmed = [
+    ...new Set(telling.filter((finding) => isSeenByHalf(finding, telling)).flatMap((finding) => finding.confirmed)),
+  ]
   const ofIpv4 = telling.filter(({ seen }) => !isIPv6(seen))
   const counted = ofIpv4.length > 0 ? ofIpv4 : telling
   if (counted.length === 0) {
@@ -46,6 +48,12 @@ export function verdictOf(findings: readonly Finding[]): Verdict {
   const no = counted.length - yes
   const reason = `${yes} of ${counted.length} peers that tried from outside got through${yes > 0 ? '' : detailOf(counted)}`
   return { reach: yes > no ? 'public' : no > yes ? 'private' : 'unknown', confirmed, reason }
+}
+
+/** One helper alone cannot make this node say that it is where somebody else is. */
+function isSeenByHalf({ seen }: Finding, telling: readonly Finding[]): boolean {
+  const sameKind = telling.filter((other) => isIPv6(other.seen) === isIPv6(seen))
+  return 2 * sameKind.filter((other) => isSameSite(other.seen, seen)).length >= sameKind.length
 }
 
 function detailOf(findings: readonly Finding[]): string {

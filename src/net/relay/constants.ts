@@ -23,6 +23,8 @@ export const NOTICE_TIMEOUT_MS = 500
 
 /** A relay holds a reservation this long from its last renewal. Clients renew at half of it. */
 export const RESERVATION_MS = 3_600_000
+/** What a client takes as the time of a reservation; later releases may hold them longer. */
+export const MAX_RESERVATION_MS = 7 * 24 * 3_600_000
 /** Beats on a client's first relay: it is the way to the node, so its loss is noticed in 5 s. */
 export const FIRST_BEAT_MS = 3_000
 /** Beats on the relays in reserve: cheap enough for a metered link. */

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ManualClock } from '../../base/clock.ts'
 import { peerIdOf } from '../../identity/index.ts'
+import { MAX_RESERVATION_MS } from './constants.ts'
 import {
   clientWord,
   connectAnswer,
@@ -18,6 +19,7 @@ import { Pacer } from './pacer.ts'
 const SCHEMAS = [requestHead, reserveAnswer, clientWord, relayWord, connectAnswer, stopHead, stopAnswer]
 const peer = peerIdOf(randomBytes(32))
 const number = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
+const expires = fc.integer({ min: 0, max: MAX_RESERVATION_MS })
 const beat = fc.integer({ min: 1_000, max: 60_000 })
 const circuit = fc.stringMatching(/^[0-9a-f]{16}$/)
 const code = fc.stringMatching(/^[a-z_]{1,64}$/)
@@ -31,12 +33,13 @@ const MESSAGES = [
   ],
   [
     reserveAnswer,
-    fc.oneof(refusal, fc.record({ ok: fc.constant(true), expires_ms: number, address: fc.option(message), limits })),
+    fc.oneof(refusal, fc.record({ ok: fc.constant(true), expires_ms: expires, address: fc.option(message), limits })),
   ],
   [clientWord, fc.record({ kind: fc.constant('beat'), seq: number, beat_ms: beat, renew: fc.boolean() })],
   [relayWord, fc.record({ kind: fc.constant('end'), code, message })],
   [connectAnswer, fc.oneof(refusal, fc.record({ ok: fc.constant(true), circuit, limits }))],
   [stopHead, fc.record({ kind: fc.constant('stop'), peer: fc.constant(peer), circuit, limits })],
+  [stopHead, fc.record({ kind: fc.constant('passage'), peer: fc.constant(peer) })],
   [stopAnswer, refusal],
 ] as const
 

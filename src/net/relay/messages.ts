@@ -3,13 +3,15 @@ import { z } from 'zod'
 import { publicKeyOfPeer } from '../../identity/index.ts'
 import { netErrors } from '../errors.ts'
 import { readMessage } from '../frames.ts'
-import { HEAD_BYTES, MAX_BEAT_MS, MIN_BEAT_MS } from './constants.ts'
+import { HEAD_BYTES, MAX_BEAT_MS, MAX_RESERVATION_MS, MIN_BEAT_MS } from './constants.ts'
 
 const peer = z
   .string()
   .max(128)
   .refine((text) => publicKeyOfPeer(text) !== undefined, 'must be a peer id')
 const number = z.number().min(0).max(Number.MAX_SAFE_INTEGER)
+/** A time that no relay means, and no calendar has, is none. */
+const expires = z.number().min(0).max(MAX_RESERVATION_MS)
 const code = z.string().regex(/^[a-z_]{1,64}$/)
 /** Shown to people: no longer than a line or two, and nothing that moves a cursor. */
 const message = z
@@ -35,7 +37,7 @@ export type RequestHead = z.output<typeof requestHead>
 export const reserveAnswer = z.discriminatedUnion('ok', [
   z.object({
     ok: z.literal(true),
-    expires_ms: number,
+    expires_ms: expires,
     /** Multiaddr from which the relay sees the client. */
     address: z.string().max(512).nullable(),
     limits: circuitLimits,
@@ -53,7 +55,7 @@ export type ClientWord = z.output<typeof clientWord>
 
 /** What a relay says on a reservation. */
 export const relayWord = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('beat'), seq: z.int().min(0), expires_ms: number }),
+  z.object({ kind: z.literal('beat'), seq: z.int().min(0), expires_ms: expires }),
   z.object({ kind: z.literal('end'), code, message }),
 ])
 export type RelayWord = z.output<typeof relayWord>

@@ -66,15 +66,18 @@ export class Passages {
   }
 
   #refusalOf({ to, source }: PassageWish): Refusal | undefined {
+    if (!this.#rate.take(source)) {
+      return { code: 'too_fast', message: 'too many have asked to join over this relay; try again in some seconds' }
+    }
     if (!this.#init.reaches(to)) return { code: 'no_reservation', message: 'that admin holds no reservation here' }
     const count = (matches: (each: UnderWay) => boolean): number => [...this.#underWay].filter(matches).length
     const full =
       this.#underWay.size >= PASSAGES.inAll ||
       count((each) => each.source === source) >= PASSAGES.bySource ||
       count(({ circuit }) => circuit.to === to) >= PASSAGES.byAdmin
-    if (full) return { code: 'limit_reached', message: 'too many join over this relay at once; try again soon' }
-    if (this.#rate.take(source)) return undefined
-    return { code: 'too_fast', message: 'too many have joined over this relay; try again in some seconds' }
+    return full
+      ? { code: 'limit_reached', message: 'too many join over this relay at once; try again soon' }
+      : undefined
   }
 
   /** The admin's side, or why there is none. */

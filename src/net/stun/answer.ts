@@ -1,5 +1,6 @@
 /** What a STUN server says to a request, and how it says it over TCP. */
 import type { Socket } from 'node:net'
+import { type Clock, systemClock, type TimerHandle } from '../../base/clock.ts'
 import { plainHost } from '../../base/ip-scope.ts'
 import { MAX_TCP_REQUESTS, TCP_FIRST_REQUEST_MS, TCP_IDLE_MS } from './constants.ts'
 import { type DecodedStun, decodeStun, type Endpoint, encodeStun, type StunMessage, stunLength } from './message.ts'
@@ -44,11 +45,12 @@ export interface AnswerTcpOptions {
   admits?(transaction: string, from: Endpoint): boolean
   /** The other port to name, to one who asked at this one. */
   otherOf?(origin: Endpoint): Endpoint | undefined
+  readonly clock?: Clock
 }
 
 /**
- * Answers Binding requests on a connection that was accepted, until the other side leaves, says something else, sends
- * nothing for 5 s at first and 60 s later, or has asked 32 times. Takes the socket over, with its errors; nothing is
+ * Answers Binding requests on a connection that was accepted, until the other side leaves, says something else, has sent
+ * no whole request in 5 s at first and 60 s later, or has asked 32 times. Takes the socket over, with its errors; nothing is
  * to be done about it afterwards.
  */
 export function answerStunTcp(socket: Socket, options: AnswerTcpOptions = {}): void {
@@ -56,7 +58,14 @@ export function answerStunTcp(socket: Socket, options: AnswerTcpOptions = {}): v
   const origin = { host: plainHost(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
   let heard: Buffer = Buffer.alloc(0)
   let requests = 0
+  const { clock = systemClock } = options
+  let timer: TimerHandle | undefined
   const leave = (): void => void socket.destroy()
+  // For a whole request: silence alone would let a stranger keep the connection with a byte now and then.
+  const waitFor = (ms: number): void => {
+    if (timer !== undefined) clock.clearTimeout(timer)
+    timer = clock.setTimeout(leave, ms)
+  }
   const answer = (bytes: Buffer): boolean => {
     const request = decodeStun(bytes)
     if (request === undefined || ++requests > MAX_TCP_REQUESTS) return false
@@ -64,7 +73,7 @@ export function answerStunTcp(socket: Socket, options: AnswerTcpOptions = {}): v
     if (options.admits !== undefined && !options.admits(transaction, from)) return false
     const message = answerTo(request, { from, origin, other: options.otherOf?.(origin), canChange: false })
     if (message === undefined) return false
-    socket.setTimeout(TCP_IDLE_MS)
+    waitFor(TCP_IDLE_MS)
     socket.write(encodeStun(message))
     return true
   }
@@ -75,7 +84,8 @@ export function answerStunTcp(socket: Socket, options: AnswerTcpOptions = {}): v
     return
   }
   socket.setNoDelay(true)
-  socket.setTimeout(TCP_FIRST_REQUEST_MS, leave)
+  waitFor(TCP_FIRST_REQUEST_MS)
+  socket.once('close', () => timer !== undefined && clock.clearTimeout(timer))
   socket.on('end', leave)
   socket.on('data', (bytes: Buffer) => {
     heard = heard.length === 0 ? bytes : Buffer.concat([heard, bytes])

@@ -7,7 +7,7 @@ import { Counters } from '../../base/counters.ts'
 import { silentLogger } from '../../base/log.ts'
 import { answerStunTcp } from './answer.ts'
 import { bindingTcp, bindingUdp } from './binding.ts'
-import { BINDING_RATE, MAX_TCP_CONNECTIONS_PER_SOURCE, MAX_TCP_REQUESTS } from './constants.ts'
+import { BINDING_RATE, MAX_TCP_CONNECTIONS_PER_SOURCE, MAX_TCP_REQUESTS, TCP_FIRST_REQUEST_MS } from './constants.ts'
 import { decodeStun, encodeStun } from './message.ts'
 import { createStunServer, type StunServerInit } from './server.ts'
 
@@ -273,6 +273,29 @@ test.each([
   socket.resume()
   socket.write(bytes)
   await once(socket, 'close')
+})
+
+test('a TCP connection that sends a byte now and then is closed when its time is over', async () => {
+  const clock = new ManualClock()
+  const { server } = await serve({ clock })
+  const arrived = Promise.withResolvers<Socket>()
+  const socket = await dial(
+    await front((taken) => {
+      server.answerTcp(taken)
+      arrived.resolve(taken)
+    }),
+  )
+  const taken = await arrived.promise
+  socket.resume()
+  const request = encodeStun({ kind: 'request', transaction: TRANSACTION })
+  socket.write(request.subarray(0, 1))
+  await once(taken, 'data')
+  clock.advance(TCP_FIRST_REQUEST_MS - 1)
+  socket.write(request.subarray(1, 2))
+  await once(taken, 'data')
+  expect(taken.destroyed).toBe(false)
+  clock.advance(1)
+  expect(taken.destroyed).toBe(true)
 })
 
 test('a TCP connection gets only so many answers, and a source only so many connections', async () => {

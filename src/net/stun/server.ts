@@ -112,6 +112,7 @@ class StunServing implements RunningStunServer {
       this.#connections--
     })
     answerStunTcp(socket, {
+      clock: this.#init.clock,
       admits: (transaction, from) => {
         const isExpected = this.#init.expects?.(transaction, from) === true
         return isExpected || this.#admits(from.host, 'tcp')

@@ -1,6 +1,7 @@
-import type { MessageStream, StreamMuxerFactory } from '@libp2p/interface'
+import type { CreateStreamOptions, MessageStream, StreamMuxerFactory } from '@libp2p/interface'
 import { yamux } from '@libp2p/yamux'
-import { INITIAL_WINDOW_BYTES, MAX_STREAMS_PER_CONNECTION, STREAM_WINDOW_BYTES } from '../constants.ts'
+import { type EARLY, INITIAL_WINDOW_BYTES, MAX_STREAMS_PER_CONNECTION, STREAM_WINDOW_BYTES } from '../constants.ts'
+import { sayEarly } from './early-protocol.ts'
 import { MAX_FRAME_BYTES } from './limits.ts'
 
 /** What is used here of a stream of @libp2p/yamux 8, whose version is fixed in package.json. */
@@ -44,6 +45,12 @@ export function frugalYamux(): () => StreamMuxerFactory {
       const muxer = made as unknown as YamuxMuxer
       const newStream = muxer._newStream.bind(muxer)
       muxer._newStream = (...about) => frugal(newStream(...about))
+      const createStream = made.createStream.bind(made)
+      made.createStream = async (options?: CreateStreamOptions & Partial<typeof EARLY>) => {
+        const stream = await createStream(options)
+        if (options?.early === true && options.protocol !== undefined) sayEarly(stream, options.protocol)
+        return stream
+      }
       return made
     }
     return factory

@@ -1,4 +1,5 @@
-import { connect as connectSocket, type Socket } from 'node:net'
+import { lookup } from 'node:dns'
+import { connect as connectSocket, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import {
   type Connection,
@@ -42,12 +43,17 @@ export interface TransportInit {
   localAddress?: string | undefined
 }
 
+/** How one address is dialled. */
+export interface DialOptions extends Pick<DialTransportOptions, 'signal'> {
+  /** Whether the name in the address may lead to this IP address; by default to any. */
+  readonly mayReach?: ((host: string) => boolean) | undefined
+}
+
 /** A dial on one socket. */
-interface Dial {
+interface Dial extends DialOptions {
   readonly address: Multiaddr
   readonly endpoint: Endpoint
   readonly peer: string | undefined
-  readonly signal: AbortSignal
   /** Bounds the handshake alone. */
   readonly handshakeSignal: AbortSignal
 }
@@ -68,11 +74,11 @@ export class PortTransport implements Transport {
   }
 
   /** A connection to one address. The code of a failed talk is in the message, as everywhere in libp2p. */
-  async dial(address: Multiaddr, { signal }: Pick<DialTransportOptions, 'signal'>): Promise<Connection> {
+  async dial(address: Multiaddr, { signal, mayReach }: DialOptions): Promise<Connection> {
     const where = tcpAddress(address)
     if (where === undefined) throw new Error(`${address} cannot be dialled`)
     const peer = address.getComponents().findLast((component) => component.name === 'p2p')?.value
-    const tried = { address, endpoint: where.endpoint, peer, signal }
+    const tried = { address, endpoint: where.endpoint, peer, signal, mayReach }
     const ways = where.dress === 'bare' ? this.#init.ways : [where.dress]
     const failures: Error[] = []
     for (const way of ways) {
@@ -108,7 +114,7 @@ export class PortTransport implements Transport {
   }
 
   async #dialBy(way: Way | 'ws' | 'tls/ws', tried: Omit<Dial, 'handshakeSignal'>): Promise<Connection> {
-    const socket = await this.#connect(tried.endpoint, tried.signal)
+    const socket = await this.#connect(tried.endpoint, tried)
     const time = new AbortController()
     const timer = setTimeout(
       () => time.abort(new HandshakeError(`${way}: no answer to the handshake`)),
@@ -127,7 +133,7 @@ export class PortTransport implements Transport {
     }
   }
 
-  #connect({ host, port, family }: Endpoint, signal: AbortSignal): Promise<Socket> {
+  #connect({ host, port, family }: Endpoint, { signal, mayReach }: DialOptions): Promise<Socket> {
     const { localAddress } = this.#init
     return new Promise((resolve, reject) => {
       signal.throwIfAborted()
@@ -138,6 +144,7 @@ export class PortTransport implements Transport {
         noDelay: true,
         keepAlive: true,
         ...(localAddress === undefined ? {} : { localAddress }),
+        ...(mayReach === undefined ? {} : { lookup: lookupWithin(mayReach) }),
       })
       const finish = (error?: Error): void => {
         clearTimeout(timer)
@@ -210,5 +217,21 @@ export class PortTransport implements Transport {
   #raw(socket: Socket, direction: 'inbound' | 'outbound', remoteAddr: Multiaddr): ChannelConnection {
     const log = this.#parts.logger.forComponent('warren:channel')
     return new ChannelConnection({ socket, channel: socket, direction, remoteAddr, log })
+  }
+}
+
+/** As the system's, without the addresses to which a name must not lead; fails where it leads to no others. */
+function lookupWithin(mayReach: (host: string) => boolean): LookupFunction {
+  return (name, options, callback) => {
+    lookup(name, { ...options, all: true }, (error, found) => {
+      if (error !== null) return callback(error, [])
+      const allowed = found.filter(({ address }) => mayReach(address))
+      const [first] = allowed
+      if (first === undefined) {
+        const message = `${name} leads to an address that is not dialled at the word of others`
+        callback(Object.assign(new Error(message), { code: 'ENOTFOUND' }), [])
+      } else if (options.all === true) callback(null, allowed)
+      else callback(null, first.address, first.family)
+    })
   }
 }

@@ -58,5 +58,5 @@ test('another node shows which relays hold a way to it open, and why none does',
     '           vps, since 1 m 5 s',
   ])
   expect((await shown(NOTHING))[1]).toBe('held by    none: no relay is known')
-  expect((await shown({ ...NOTHING, relays: [relay] }))[1]).toBe('held by    none yet, of 1 relays')
+  expect((await shown({ ...NOTHING, relays: [relay] }))[1]).toBe('held by    none yet, of 1 relay')
 })

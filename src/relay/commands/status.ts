@@ -44,7 +44,9 @@ function clientLines({ reservations, relays, reachability }: Status): string[] {
   if (reservations.length === 0) {
     if (reachability === 'public') return ['held by    none: others can dial this node']
     return [
-      relays.length === 0 ? 'held by    none: no relay is known' : `held by    none yet, of ${relays.length} relays`,
+      relays.length === 0
+        ? 'held by    none: no relay is known'
+        : `held by    none yet, of ${relays.length} relay${relays.length === 1 ? '' : 's'}`,
     ]
   }
   return reservations.map(({ relay, since, rtt_ms, mapped_ip }, index) => {

@@ -37,9 +37,14 @@ export const listCommand = defineCommand({
         rows: answer.services.map(({ node, name, kind, target, to, allowed }) =>
           [node, name, kind, target ?? '-', to.join(', '), allowed ? 'yes' : 'no'].map(printable),
         ),
-        empty: failed ? 'No answer.' : 'No services. Expose one: warren expose NAME PORT',
+        empty: failed ? 'No answer.' : emptyOf(args.node),
       },
       ...(failed ? { exitCode: SILENT_EXIT } : {}),
     }
   },
 })
+
+function emptyOf(node: string | undefined): string {
+  const none = node === undefined ? 'No services.' : printable(`${node} exposes no services.`)
+  return `${none} Expose one${node === undefined ? '' : ' there'}: warren expose NAME PORT`
+}

@@ -1,6 +1,6 @@
 import { formatBytes } from '../../base/bytes.ts'
 import { defineCommand, printable } from '../../command/index.ts'
-import { serviceContract } from '../contract.ts'
+import { type ProxyView, serviceContract } from '../contract.ts'
 import { describeLocal, describePath } from './words.ts'
 
 export const proxiesCommand = defineCommand({
@@ -36,8 +36,8 @@ export const proxiesCommand = defineCommand({
             String(proxy.connections),
             formatBytes(proxy.bytes_in),
             formatBytes(proxy.bytes_out),
-            describePath(proxy),
-            proxy.problem ?? '',
+            describePath({ ...proxy, why: null }),
+            problemOf(proxy),
           ].map(printable),
         ),
         empty: 'No proxies. Open one: warren proxy NODE SERVICE',
@@ -45,3 +45,9 @@ export const proxiesCommand = defineCommand({
     }
   },
 })
+
+/** What went wrong last, else what keeps the way from being a better one. */
+function problemOf({ problem, path, why }: ProxyView): string {
+  if (problem !== null || why === null) return problem ?? ''
+  return path === 'relayed' ? `not direct: ${why}` : why
+}

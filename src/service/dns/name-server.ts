@@ -92,7 +92,8 @@ async function bindUdp({ host, port }: HostPort, answer: Answer): Promise<UdpSoc
   })
   socket.on('error', () => undefined)
   socket.on('message', async (bytes, from) => {
-    const answered = bytes.length > MAX_QUERY_BYTES ? undefined : await answer(bytes)
+    // Nobody can be answered at port 0.
+    const answered = bytes.length > MAX_QUERY_BYTES || from.port === 0 ? undefined : await answer(bytes)
     if (answered !== undefined && open) socket.send(answered, from.port, from.address)
   })
   return socket
