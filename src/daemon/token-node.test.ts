@@ -30,11 +30,14 @@ const daemons: RunningDaemon[] = []
 let admin: ApiClient
 let address: string
 
-const env = { PATH: process.env.PATH }
+const env: Record<string, string | undefined> = { PATH: process.env.PATH }
 const homeOf = (name: string): string => join(folder, name)
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'warren-job-'))
+  // Tests beside this one leave homes of their own in the common one.
+  env.TMPDIR = join(folder, 'tmp')
+  await mkdir(env.TMPDIR)
   network = await foundNetwork({ ...foldersOf(homeOf('laptop')), name: 'laptop' })
   const other = foldersOf(homeOf('burrow'))
   const { publicKey } = await createSigner(join(other.keysFolder, 'node.key'))
@@ -97,7 +100,7 @@ async function job(token: string, ...words: string[]): Promise<{ code: number; o
   return { code, out: String(await stdout.toArray()), err: String(await stderr.toArray()) }
 }
 const leftOver = async (): Promise<string[]> =>
-  (await readdir(tmpdir())).filter((name) => name.startsWith('warren-token-'))
+  (await readdir(env.TMPDIR as string)).filter((name) => name.startsWith('warren-token-'))
 const createToken = async (name: string, ...apps: string[]) =>
   await admin.call(tokenContract.create, { body: { name, role: 'operator', apps } })
 const key = (): string => join(foldersOf(homeOf('laptop')).keysFolder, 'signing.key')
@@ -152,12 +155,12 @@ test('what a killed job has left is swept by the next one, and what another one 
   const { token } = await createToken('killed', 'hello')
   const signal = new AbortController().signal
   const running = await startTokenNode(token, { env, signal })
-  const left = await mkdtemp(join(tmpdir(), 'warren-token-'))
-  const young = await mkdtemp(join(tmpdir(), 'warren-token-'))
+  const left = await mkdtemp(join(env.TMPDIR as string, 'warren-token-'))
+  const young = await mkdtemp(join(env.TMPDIR as string, 'warren-token-'))
   const longAgo = new Date(Date.now() - 3_600_000)
   await Promise.all([left, running.home].map((home) => utimes(home, longAgo, longAgo)))
   const next = await startTokenNode(token, { env, signal })
-  const homes = (await leftOver()).map((name) => join(tmpdir(), name))
+  const homes = (await leftOver()).map((name) => join(env.TMPDIR as string, name))
   await Promise.all([running.stop(), next.stop(), rm(young, { recursive: true })])
   expect([left, young, running.home, next.home].map((home) => homes.includes(home))).toEqual([false, true, true, true])
 }, 30_000)

@@ -56,8 +56,9 @@ export async function startTokenNode(text: string, { env, signal }: TokenNodeOpt
   const limit = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)])
   const stack = new AsyncDisposableStack()
   try {
-    await sweepLeftOver()
-    const home = await mkdtemp(join(tmpdir(), PREFIX))
+    const homes = env.TMPDIR ?? tmpdir()
+    await sweepLeftOver(homes)
+    const home = await mkdtemp(join(homes, PREFIX))
     const removeNow = (): void => rmSync(home, { recursive: true, force: true })
     process.once('exit', removeNow)
     stack.defer(async () => {
@@ -81,9 +82,9 @@ export async function startTokenNode(text: string, { env, signal }: TokenNodeOpt
 }
 
 /** Removes homes of this user whose process was killed. What cannot be removed stays. */
-async function sweepLeftOver(): Promise<void> {
-  const names = await readdir(tmpdir()).catch(() => [])
-  for (const home of names.filter((name) => name.startsWith(PREFIX)).map((name) => join(tmpdir(), name))) {
+async function sweepLeftOver(homes: string): Promise<void> {
+  const names = await readdir(homes).catch(() => [])
+  for (const home of names.filter((name) => name.startsWith(PREFIX)).map((name) => join(homes, name))) {
     try {
       const { mtimeMs, uid } = await lstat(home)
       if (uid !== process.getuid?.() || Date.now() - mtimeMs < LEFT_OVER_MS) continue

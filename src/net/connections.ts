@@ -38,6 +38,8 @@ interface ConnectionTableInit {
 interface Entry {
   readonly connection: Connection
   readonly peer: string
+  /** Nothing between can have translated its address. */
+  readonly lan: boolean
   readonly ready: Promise<void>
   latencyMs: number | null
   /** A first request over it was answered. */
@@ -95,6 +97,7 @@ export class ConnectionTable {
     const entry: Entry = {
       connection,
       peer,
+      lan: connection.direct && isLan(connection.remoteAddr.toString(), ownSubnets()),
       ready: Promise.resolve().then(() => this.#firstPing(entry)),
       latencyMs: null,
       answered: false,
@@ -168,7 +171,6 @@ export class ConnectionTable {
   list(peer?: string): ConnectionInfo[] {
     const all = peer === undefined ? [...this.#entries.values()] : this.#of(peer)
     const shown = all.filter((entry) => entry.answered && !entry.retired)
-    const subnets = ownSubnets()
     return shown.map((entry) => ({
       peer: entry.peer,
       address: entry.connection.remoteAddr.toString(),
@@ -176,7 +178,7 @@ export class ConnectionTable {
       relayed: !entry.connection.direct,
       ...this.#init.describe(entry.connection),
       via: viaOf(entry),
-      lan: entry.connection.direct && isLan(entry.connection.remoteAddr.toString(), subnets),
+      lan: entry.lan,
       since: openedMs(entry),
       latencyMs: entry.latencyMs,
       agent: this.#init.agentOf(entry.peer),

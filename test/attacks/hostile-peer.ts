@@ -1,5 +1,6 @@
 /** A node of the attacker's own: it keeps the rules of the wire as far as it must to be heard, and none after that. */
 import { request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Envelope, encodeEnvelope } from '../../src/identity/index.ts'
 import { testNetwork } from '../../src/net/fixtures/networks.ts'
 import type { Network, NetworkInit, Stream } from '../../src/net/index.ts'
@@ -77,13 +78,27 @@ export async function createHostilePeer(
       await network.addAddress(daemon.id, [daemon.address])
     },
     async protocolsOf(daemon) {
-      const stream = await network.open(daemon.id, IDENTIFY_PROTOCOL)
-      return protocolsIn(Buffer.concat(await stream.toArray()))
+      // One such question is answered at a time, and a new connection begins with one.
+      return await eventually(async () => {
+        const stream = await network.open(daemon.id, IDENTIFY_PROTOCOL)
+        return protocolsIn(Buffer.concat(await stream.toArray()))
+      })
     },
     say: (daemon, protocol, saying) => sayOn(network, { peer: daemon.id, protocol, saying }),
     tell: (daemon, statements) => tellRoster(network, daemon, statements),
     call: (daemon, ask) => callApi(network, daemon.id, ask),
     stop: () => network.stop(),
+  }
+}
+
+/** What `ask` gives, as soon as it does not fail any more. */
+async function eventually<T>(ask: () => Promise<T>): Promise<T> {
+  for (const until = Date.now() + CALL_TIMEOUT_MS; ; await sleep(100)) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (Date.now() > until) throw error
+    }
   }
 }
 

@@ -7,8 +7,9 @@ import { memberContract } from '../../src/member/contract.ts'
 import { rolloutContract } from '../../src/rollout/contract.ts'
 import type { Daemon } from './daemon.ts'
 
-/** What tells of the attack itself, or changes by being up: logs, the audit log, the index, signs of life. */
-const PASSING = /^(daemon\.log|run\/|audit|state\.db|roster\/heads$|apps\/[^/]+\/(logs|data)\/|peers)|(^|\/)\.new-/
+/** What tells of the attack itself, or changes by being up: logs, the audit log, the index, signs of life, addresses. */
+const PASSING =
+  /^(daemon\.log|addresses$|run\/|audit|state\.db|roster\/heads$|apps\/[^/]+\/(logs|data)\/|peers)|(^|\/)\.new-/
 
 /** What no member without an admin's key can change: who is who, and the statements that say so. */
 export async function trustOf(daemon: Daemon): Promise<Record<string, unknown>> {

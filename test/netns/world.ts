@@ -98,12 +98,12 @@ function addressIn({ prefix, base }: Subnet, index: number): string {
   return `${prefix}.${base + index}`
 }
 
-type ColdRouter = Pick<Router, 'plan' | 'bridge' | 'subnet' | 'reboots'>
+type ColdRouter = Pick<Router, 'plan' | 'bridge' | 'subnet' | 'reboots'> & { readonly address?: string | undefined }
 
 /** A router that has seen nothing yet, with its two cables. */
-function startRouter(world: World, name: string, router: ColdRouter, address?: string): Uplink {
+function startRouter(world: World, name: string, router: ColdRouter): Uplink {
   const { namespaces, switches } = world
-  const { plan, bridge, subnet, reboots } = router
+  const { plan, bridge, subnet, reboots, address } = router
   const namespace = namespaces.add(name)
   forward(namespaces, namespace)
   const ports = reboots === 0 ? undefined : LATER_PORTS[reboots % LATER_PORTS.length]
@@ -220,7 +220,7 @@ export function reboot(world: World, name: string, options: { address?: 'new' })
   world.namespaces.remove(router.uplink.namespace)
   router.reboots++
   const another = options.address === 'new' || router.plan.nat === 'EIM/EIF'
-  router.uplink = { ...startRouter(world, name, router, another ? undefined : address), cut, loss }
+  router.uplink = { ...startRouter(world, name, { ...router, address: another ? undefined : address }), cut, loss }
   renderFaults(world)
   for (const host of world.hosts.values()) if (host.place === router) host.outer.push(outerOf(host))
 }
