@@ -1,10 +1,7 @@
-import { randomInt } from 'node:crypto'
 import { mkdir, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { connectLocal, localDoorOf } from '../api/index.ts'
 import { toHex } from '../base/bytes.ts'
-import { baseErrors } from '../base/errors.ts'
 import { writeFileAtomic } from '../base/files.ts'
 import { sleep } from '../base/wait.ts'
 import {
@@ -20,6 +17,7 @@ import {
 } from '../identity/index.ts'
 import { memberContract } from '../member/contract.ts'
 import { labErrors } from './errors.ts'
+import { freePorts } from './free-ports.ts'
 import { type LabFile, labFolderOf, readLab, writeLab } from './lab-file.ts'
 import { type RunOptions, runJson } from './program.ts'
 
@@ -183,32 +181,6 @@ async function waitJoined(lab: Lab, file: LabFile): Promise<void> {
 async function nodesOf({ run }: Lab, home: string) {
   const client = await connectLocal({ home, env: run.env })
   return await client.call(memberContract.list, {}, { signal: run.signal })
-}
-
-/**
- * Below those that the system gives to whoever connects: a port from among these may be in use again by the time that a
- * daemon listens on it.
- */
-const PORTS = { from: 20_000, to: 32_000 } as const
-
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  for (let tries = 0; ports.size < count; tries++) {
-    const port = randomInt(PORTS.from, PORTS.to)
-    if (!ports.has(port) && (await isFree(port))) ports.add(port)
-    else if (tries > PORTS.to - PORTS.from)
-      throw baseErrors.port_in_use(`no free port from ${PORTS.from} to ${PORTS.to}`)
-  }
-  return [...ports]
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
 }
 
 function noLab(home: string): Error {

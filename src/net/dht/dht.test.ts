@@ -80,7 +80,7 @@ test('a node whose seed is not there yet finds it later by itself', async () => 
   await withStarted([{ seeds: [address] }], async ([early]) => {
     expect(await early.dht.bootstrap()).toMatchObject({ contacts: 0 })
     await withStarted([{ listen: [address] }], async ([seed]) => {
-      await expect.poll(() => early.dht.size(), { timeout: 20_000 }).toBe(1)
+      await expect.poll(() => [early.dht.size(), seed.dht.size()], { timeout: 20_000 }).toEqual([1, 1])
       expect(await seed.dht.provide(Buffer.from('thing'))).toBe(1)
       expect(await providersFor(early, Buffer.from('thing'))).toEqual([seed.id])
     })
