@@ -58,7 +58,8 @@ test('over a passage an admin holds the talk about admission and nothing else, w
   })
 }, 30_000)
 
-test('a passage carries so many bytes and lasts so long, and neither side sees more', async () => {
+// Most of both is waiting for the end of a time: side by side.
+test.concurrent('a passage carries so many bytes and lasts so long, and neither side sees more', async () => {
   await withAdmin(async ({ address, counters }) => {
     let sent = 0
     await enter({ address }, async (relay, answer) => {
@@ -153,12 +154,12 @@ test('a relay that lies gets no node to hear a stranger, and a joiner nobody but
   }
 }, 30_000)
 
-test('random bytes in place of a request for a passage hear a nonce, and harm nobody', async () => {
+test.concurrent('random bytes in place of a request for a passage hear a nonce, and harm nobody', async () => {
   await withAdmin(async ({ address, heard, counters }) => {
     const relay = address.slice(0, address.indexOf('/p2p-circuit'))
     const hello = Buffer.concat([Buffer.of(0, 33, 3), Buffer.alloc(32, 1)])
-    for (let count = 0; count < 12; count++) {
-      await dialWith(relay, {
+    const strike = (count: number): Promise<void> =>
+      dialWith(relay, {
         over: 'TLS',
         from: `127.0.0.${10 + count}`,
         talk: async (secured) => {
@@ -170,7 +171,7 @@ test('random bytes in place of a request for a passage hear a nonce, and harm no
           expect(said.bytes().length).toBe(35)
         },
       })
-    }
+    await Promise.all(Array.from({ length: 12 }, (_, count) => strike(count)))
     expect(heard).toEqual([])
     expect(counters.relay.get('net_passages', { outcome: 'answered' })).toBe(0)
     expect((await ask(address)).address).toBe(address)

@@ -11,6 +11,8 @@ interface Known {
   whyUntried(): string | null
 }
 
+const STILL_LOOKING = 'a direct way is still looked for'
+
 /** The path to a peer now. What others can be told first is why no hole was made, then which addresses are silent. */
 export function pathInfoOf(peer: string, { connections, failures, whyUntried }: Known): PathInfo {
   const best = connections.find(({ relayed }) => !relayed) ?? connections[0]
@@ -20,6 +22,6 @@ export function pathInfoOf(peer: string, { connections, failures, whyUntried }: 
     return { state: 'none', kind: null, via: null, lan: false, why, triedMs }
   }
   const { kind, via, lan, relayed } = best
-  const why = relayed ? (failures.why(peer, ['punch', 'direct']) ?? whyUntried()) : null
+  const why = relayed ? (failures.why(peer, ['punch', 'direct']) ?? whyUntried() ?? STILL_LOOKING) : null
   return { state: relayed ? 'relayed' : 'direct', kind, via, lan, why, triedMs }
 }

@@ -19,6 +19,8 @@ function create({ outbound = true, outcome = FAILED } = {}) {
   const state = { direct: false, outcome }
   const punched: number[] = []
   const dialled: number[] = []
+  /** What people are told while an attempt runs. */
+  const whyMeanwhile: (string | null)[] = []
   const table = {
     isConnected: () => true,
     preferred: (_peer: string, options?: { direct?: boolean }) =>
@@ -32,6 +34,7 @@ function create({ outbound = true, outcome = FAILED } = {}) {
     puncher: {
       async punch() {
         punched.push(clock.now())
+        whyMeanwhile.push(failures.why('peer', ['punch']))
         return state.outcome
       },
     },
@@ -48,7 +51,7 @@ function create({ outbound = true, outcome = FAILED } = {}) {
       for (let turn = 0; turn < 4; turn++) await setImmediate()
     }
   }
-  return { state, punched, dialled, failures, upgrades, pass }
+  return { state, punched, dialled, whyMeanwhile, failures, upgrades, pass }
 }
 
 test('who dialled begins at once, and again after one, two, four minutes, up to half an hour', async () => {
@@ -64,6 +67,14 @@ test('who dialled begins at once, and again after one, two, four minutes, up to 
   // The search that brought the relayed connection had tried the addresses.
   expect(dialled).toHaveLength(punched.length - 1)
   expect(failures.why('peer', ['punch'])).toBe('punch: both NATs map per destination')
+  upgrades.stop()
+})
+
+test('why there is no direct path is told while the next attempt runs', async () => {
+  const { whyMeanwhile, upgrades, pass } = create()
+  upgrades.look('peer')
+  await pass(120_000)
+  expect(whyMeanwhile).toEqual([null, 'punch: both NATs map per destination'])
   upgrades.stop()
 })
 

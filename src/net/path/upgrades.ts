@@ -127,7 +127,8 @@ export class Upgrades {
         )
     if (puncher === undefined) return (await direct) ? 'direct' : 'failed'
     void direct.then((found) => found && over.abort(new Error('an address answers')))
-    failures.begin(peer, 'punch')
+    // Why the last attempt failed is still to be seen while this one runs.
+    failures.begin(peer)
     const outcome = await this.#punch(peer, { puncher, signal })
     if (outcome.ok || (await direct)) return 'direct'
     return outcome.permanent ? 'hopeless' : 'failed'
