@@ -1,5 +1,5 @@
-import { createServer } from 'node:net'
 import { type Check, type Finding, lookAt } from '../base/check.ts'
+import { tryToListen } from './listening.ts'
 import { describeNat } from './stun/index.ts'
 import type { Network } from './types.ts'
 
@@ -151,12 +151,4 @@ function checkClock(network: Network, nameOf: (id: string) => string): Finding {
     message: `${seconds} s ${middle.offsetMs > 0 ? 'behind' : 'ahead of'} ${others}`,
     hint: 'timedatectl set-ntp true    or set it by hand',
   }
-}
-
-function tryToListen(host: string, port: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
-    server.listen({ host, port, ipv6Only: true }, () => server.close(() => resolve(undefined)))
-  })
 }

@@ -31,11 +31,11 @@ export async function checkIpv6Ports(listen: readonly string[]): Promise<void> {
   }
 }
 
-/** The code of the error; undefined where listening works. */
-function tryToListen(host: string, port: number): Promise<string | undefined> {
+/** Listens for a moment: the code of the error, undefined where it works. */
+export function tryToListen(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
     server.listen({ host, port, ipv6Only: true }, () => server.close(() => resolve(undefined)))
   })
 }

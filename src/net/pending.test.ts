@@ -24,9 +24,9 @@ test('one address that opens connections and says nothing does not keep members 
 
 test.each([
   ['/ip4/192.0.2.7/tcp/9010', '192.0.2.7'],
-  ['/ip6/2001:db8:1:2:3:4:5:6/tcp/9010', '2001:db8:1:2'],
-  ['/ip6/2001:db8::1/tcp/9010', '2001:db8:0:0'],
-  ['/ip6/::1/tcp/9010', '0:0:0:0'],
+  ['/ip6/2001:db8:1:2:3:4:5:6/tcp/9010', '2001:db8:1:2::/64'],
+  ['/ip6/2001:db8::1/tcp/9010', '2001:db8:0:0::/64'],
+  ['/ip6/::1/tcp/9010', '0:0:0:0::/64'],
 ])('connections from %s count for %s', (address, source) => {
   expect(sourceOf(address)).toBe(source)
 })

@@ -1,5 +1,5 @@
-import { isIPv6 } from 'node:net'
 import type { Clock } from '../base/clock.ts'
+import { sourceKeyOf } from '../base/ip-scope.ts'
 import { Attempts } from './attempts.ts'
 import { FAILED_PROOF_RATE, MAX_PENDING_CONNECTIONS, MAX_PENDING_PER_SOURCE } from './constants.ts'
 
@@ -46,11 +46,5 @@ export class PendingConnections {
 
 /** Whom a connection from a multiaddr counts for: its address, of IPv6 the /64, since a single host may use all of one. */
 export function sourceOf(address: string): string {
-  const host = address.split('/')[2] ?? ''
-  if (!isIPv6(host)) return host
-  const [front = '', back] = host.split('::')
-  const groups = front === '' ? [] : front.split(':')
-  const behind = back === undefined || back === '' ? [] : back.split(':')
-  const zeros = Array.from({ length: Math.max(0, 8 - groups.length - behind.length) }, () => '0')
-  return [...groups, ...zeros, ...behind].slice(0, 4).join(':')
+  return sourceKeyOf(address.split('/')[2] ?? '')
 }

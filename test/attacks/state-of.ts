@@ -7,9 +7,12 @@ import { memberContract } from '../../src/member/contract.ts'
 import { rolloutContract } from '../../src/rollout/contract.ts'
 import type { Daemon } from './daemon.ts'
 
-/** What tells of the attack itself, or changes by being up: logs, the audit log, the index, signs of life, addresses. */
+/**
+ * What tells of the attack itself, or changes by being up: logs, the audit log, the index, signs of life, addresses, and
+ * files that are being written to take the place of others.
+ */
 const PASSING =
-  /^(daemon\.log|addresses$|run\/|audit|state\.db|roster\/heads$|apps\/[^/]+\/(logs|data)\/|peers)|(^|\/)\.new-/
+  /^(daemon\.log|addresses$|run\/|audit|state\.db|roster\/heads$|apps\/[^/]+\/(logs|data)\/|peers)|(^|\/)(\.new-|\.[^/]+\.tmp$)/
 
 /** What no member without an admin's key can change: who is who, and the statements that say so. */
 export async function trustOf(daemon: Daemon): Promise<Record<string, unknown>> {
