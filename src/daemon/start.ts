@@ -97,7 +97,8 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
     stack.defer(() => service.stop())
     await apps.start()
     await rollouts.start()
-    stack.defer(() => rollouts.stop())
+    // Side by side: a turn whose version is on trial ends only when the apps stop, else with the time of the trial.
+    stack.defer(async () => void (await Promise.all([rollouts.stop(), apps.stop()])))
     await services.start()
     // Not before the apps are found again: until then a log would seem empty, and an app not to be there.
     const whenExchanged = (peer: string) => exchange.whenExchanged(peer)

@@ -1,6 +1,6 @@
 /** Wrong input and interruptions, with the real program: each has its own clear error, and nothing is left half done. */
 import { once } from 'node:events'
-import { appendFile, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -15,11 +15,11 @@ let lab: TestLab
 const children = new Set<Command>()
 beforeAll(async () => {
   lab = await createTestLab(2)
-}, 120_000)
+})
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL')
   await lab?.warren.cleanup()
-}, 60_000)
+})
 
 function start(index: number, ...words: string[]): Command {
   const child = lab.warren.spawn('--home', lab.home(index), ...words)
@@ -116,7 +116,7 @@ test('an archive that is cut short, or holds what no package holds, is refused b
   expect(await stored(0)).toEqual(before)
   expect((await lab.run(0, 'deploy', good, '--on', 'burrow-1', '--json')).code).toBe(0)
   await lab.must(0, 'app', 'remove', 'evil', '--purge')
-}, 60_000)
+})
 
 test('the signature of another package is refused, and said to be that', async () => {
   const one = await lab.pack('signed', '1.0.0')
@@ -155,37 +155,52 @@ test('a fixed port that another program holds is named, and the old version stay
   } finally {
     server.close()
   }
-}, 60_000)
+})
+
+/** An app that is well as soon as the file is there: until then its deploy stays where it is. */
+async function packWaiting(app: string, version: string): Promise<{ file: string; letGo: () => Promise<void> }> {
+  const sign = join(lab.warren.folder, `${app}-${version}-is-well`)
+  const more = `health_check:\n  type: command\n  command: [test, -e, ${sign}]\n`
+  return { file: await lab.pack(app, version, { more }), letGo: () => writeFile(sign, '') }
+}
 
 test('Ctrl-C ends the following and says how to go on; the rollout goes on', async () => {
-  const { child, ended, talk } = await deployUntil('health', 0, [await lab.pack('left', '1.0.0'), '--all'])
+  const { file, letGo } = await packWaiting('left', '1.0.0')
+  const { child, ended, talk } = await deployUntil('health', 0, [file, '--all'])
   child.kill('SIGINT')
   expect(await ended).toEqual([130, null])
+  await letGo()
   const id = /warren rollout watch (\S+)/.exec(talk())?.[1] as string
   expect(endOf(await lab.must(0, 'rollout', 'watch', id, '--json'))).toMatchObject({ ok: true })
   for (const index of [0, 1]) expect(await lab.requireOneRuns(index, 'left')).toBe('1.0.0')
-}, 60_000)
+})
 
 test('a wait that ends before the rollout exits with 6, and the rollout goes on', async () => {
-  const timed = await lab.run(0, 'deploy', await lab.pack('left', '2.0.0'), '--all', '--timeout', '100ms', '--json')
+  const { file, letGo } = await packWaiting('left', '2.0.0')
+  const timed = await lab.run(0, 'deploy', file, '--all', '--timeout', '100ms', '--json')
   expect(timed.code).toBe(6)
+  await letGo()
   const { timed_out, short } = endOf(timed)
   expect(timed_out).toBe(true)
   expect(endOf(await lab.must(0, 'rollout', 'watch', short, '--json'))).toMatchObject({ ok: true })
-}, 60_000)
+})
 
 test('a daemon that is stopped in the middle of a deploy finishes it at its next start', async () => {
-  const { ended } = await deployUntil('health', 0, [await lab.pack('left', '3.0.0'), '--on', 'burrow-2'])
+  const { file, letGo } = await packWaiting('left', '3.0.0')
+  const { ended } = await deployUntil('health', 0, [file, '--on', 'burrow-2'])
   await lab.must(1, 'daemon', 'stop', '--json')
   expect((await appProcesses(lab.home(1), 'left')).length).toBeLessThanOrEqual(1)
   await lab.must(1, 'daemon', 'start', '--json')
+  await letGo()
   expect(await ended).toEqual([0, null])
   expect(await lab.requireOneRuns(1, 'left')).toBe('3.0.0')
-}, 60_000)
+})
 
 test('SIGTERM ends a daemon in order, and a second one at once; its app stays', async () => {
   await lab.must(1, 'daemon', 'stop')
-  await appendFile(join(lab.home(1), 'config.yaml'), 'app:\n  stop_grace: 2s\n')
+  const config = join(lab.home(1), 'config.yaml')
+  const usual = await readFile(config, 'utf8')
+  await writeFile(config, `${usual}app:\n  stop_grace: 60s\n`)
   const run = join(lab.home(1), 'run')
   const graceful = await running(1)
   graceful.child.kill('SIGTERM')
@@ -199,17 +214,18 @@ test('SIGTERM ends a daemon in order, and a second one at once; its app stays', 
   await lab.must(1, 'deploy', await lab.pack('stubborn', '1.0.0', { script }), '--on', 'burrow-2', '--json')
   const stopping = start(1, 'app', 'stop', 'stubborn')
   const stopped = once(stopping, 'close')
-  await expect.poll(() => signalled(lab.home(1)), { timeout: 10_000, interval: 20 }).toBe(true)
+  await expect.poll(() => signalled(lab.home(1)), { interval: 20 }).toBe(true)
   stubborn.child.kill('SIGTERM')
-  await expect.poll(() => readdir(run), { timeout: 5000, interval: 20 }).not.toContain('daemon.cookie')
+  await expect.poll(() => readdir(run), { interval: 20 }).not.toContain('daemon.cookie')
   stubborn.child.kill('SIGTERM')
   expect(await stubborn.ended).toEqual([130, null])
   await stopped
+  await writeFile(config, `${usual}app:\n  stop_grace: 200ms\n`)
   await lab.must(1, 'daemon', 'start')
   await lab.must(1, 'app', 'remove', 'stubborn', '--purge')
   expect(await appProcesses(lab.home(1), 'stubborn')).toEqual([])
   expect(await lab.requireOneRuns(1, 'left')).toBe('3.0.0')
-}, 60_000)
+})
 
 /** True once `app stop` has written down that the app is to be stopped. */
 async function signalled(home: string): Promise<boolean> {
@@ -222,9 +238,7 @@ async function running(index: number): Promise<{ child: Command; ended: Promise<
   const child = start(index, 'daemon', 'run')
   child.stderr.resume()
   const ended = once(child, 'close')
-  await expect
-    .poll(async () => (await lab.run(index, 'status', '--json')).code, { timeout: 15_000, interval: 50 })
-    .toBe(0)
+  await expect.poll(async () => (await lab.run(index, 'status', '--json')).code, { interval: 50 }).toBe(0)
   return { child, ended }
 }
 
@@ -245,11 +259,11 @@ test('a socket left behind by a killed daemon, and a cookie that is missing or w
   }
   // What the hint says.
   process.kill(pid, 'SIGTERM')
-  await expect.poll(() => readdir(join(lab.home(1), 'run')), { timeout: 10_000 }).not.toContain('daemon.sock')
+  await expect.poll(() => readdir(join(lab.home(1), 'run'))).not.toContain('daemon.sock')
   await lab.must(1, 'daemon', 'start')
   expect((await lab.must(1, 'status', '--json')).code).toBe(0)
   expect(await readFile(cookie)).not.toEqual(own)
-}, 60_000)
+})
 
 test('a home that is none is named, and nothing is written into it', async () => {
   const empty = join(lab.warren.folder, 'empty')
