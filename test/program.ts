@@ -1,4 +1,4 @@
-/** For tests that run the real program: builds it as ./warren does, once. */
+/** For tests that run the real program, built once as ./warren does, or parts of it from the sources. */
 import { join } from 'node:path'
 import { buildProgram } from '../scripts/build.ts'
 
@@ -8,4 +8,9 @@ let built: Promise<string> | undefined
 export async function programPath(): Promise<string> {
   built ??= buildProgram()
   return join(await built, 'main.js')
+}
+
+/** An environment for a process that runs from the sources, which are compiled once for all of them (vitest.config.ts). */
+export function compiledOnce(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...env, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE }
 }

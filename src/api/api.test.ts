@@ -79,7 +79,7 @@ async function serve(routes: Route[], caller: Caller = local, heartbeatMs = 15_0
     server.close()
   })
   const open = () => connect(port, '127.0.0.1')
-  return { open, client: createClient({ open: async () => open(), silenceMs: 2000 }) }
+  return { open, client: createClient({ open: async () => open(), silenceMs: 30_000 }) }
 }
 /** As `serve`, on a Unix socket, where a close reaches the other side at once. */
 async function serveUnix(routes: Route[]) {
@@ -93,7 +93,7 @@ async function serveUnix(routes: Route[]) {
     server.close()
     await rm(folder, { recursive: true, force: true })
   })
-  return { client: createClient({ open: async () => connect(join(folder, 's')), silenceMs: 2000 }) }
+  return { client: createClient({ open: async () => connect(join(folder, 's')), silenceMs: 30_000 }) }
 }
 const greetRoute = implement(contract.greet, ({ params, query, body }) => ({
   text: `${body.word} ${params.name}${query.loud ? '!' : ''}`,

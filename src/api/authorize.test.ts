@@ -146,7 +146,7 @@ test('every call of the program is answered for the roles that include its own, 
       }
     }
   }
-}, 60_000)
+})
 
 test('a right narrowed to an app opens the calls on that app, and of the rest only what sorts out by itself', async () => {
   const opened: string[] = []
@@ -178,7 +178,7 @@ test('a right narrowed to an app opens the calls on that app, and of the rest on
     'GET /v1/rollout/{id}/watch',
     'POST /v1/rollout/halt',
   ])
-}, 60_000)
+})
 
 const contract = {
   list: defineCall({

@@ -95,7 +95,7 @@ test('a health check on the chosen port gates the deploy, and the port stays ove
   await expect.poll(() => fetchText(port).catch(() => '')).toBe('hi 1.0.0')
   expect(await node.deploy('3.0.0', httpServer(200), { more: HTTP })).toMatchObject({ ok: true })
   expect(node.apps.status('hello')).toMatchObject({ version: '3.0.0', ports: { web: port }, health: 'healthy' })
-}, 30_000)
+})
 
 test('an app that becomes unhealthy, and well again, is shown so', async () => {
   const script = `exec ${process.execPath} -e 'const fs = require("fs"); require("http").createServer((q, a) => { a.statusCode = fs.existsSync(process.env.WARREN_DATA + "/ill") ? 500 : 200; a.end() }).listen(Number(process.env.PORT), "127.0.0.1")'`
@@ -166,7 +166,7 @@ test('switch and rollback change the version behind the gate, and only so many v
   expect(await node.apps.switchVersion('hello', '2.0.0')).toMatchObject({ version: '2.0.0', status: 'running' })
   await expect(node.apps.switchVersion('hello', '1.0.0')).rejects.toMatchObject({ code: 'version_not_found' })
   expect(node.apps.history('hello')[0]).toMatchObject({ kind: 'switch', from: '3.0.0', to: '2.0.0', ok: true })
-}, 20_000)
+})
 
 test('a verb during a deploy is refused, a second deploy waits', async () => {
   await node.deploy('1.0.0')

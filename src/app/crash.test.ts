@@ -46,44 +46,38 @@ const cases: { step: FaultPoint; script: string; runs: string }[] = [
   { step: 'reverted', script: 'echo boom; exit 1', runs: '1.0.0' },
 ]
 
-test.each(cases)(
-  'killed at "$step", exactly one version runs afterwards: $runs',
-  async ({ step, script, runs }) => {
-    const first = createTestApps(home)
-    await first.start()
-    const v1 = await addTestPackage(home, { version: '1.0.0', script: STAYS_UP })
-    expect(await first.deploy({ instance: 'hello', digest: v1, trial: TEST_TRIAL }, { signal })).toMatchObject({
-      ok: true,
-    })
-    const before = first.status('hello').pid
-    await first.stop()
+test.each(cases)('killed at "$step", exactly one version runs afterwards: $runs', async ({ step, script, runs }) => {
+  const first = createTestApps(home)
+  await first.start()
+  const v1 = await addTestPackage(home, { version: '1.0.0', script: STAYS_UP })
+  expect(await first.deploy({ instance: 'hello', digest: v1, trial: TEST_TRIAL }, { signal })).toMatchObject({
+    ok: true,
+  })
+  const before = first.status('hello').pid
+  await first.stop()
 
-    const v2 = await addTestPackage(home, { version: '2.0.0', script })
-    await deployAndCrash(v2, step)
+  const v2 = await addTestPackage(home, { version: '2.0.0', script })
+  await deployAndCrash(v2, step)
 
-    apps = createTestApps(home)
-    await apps.start()
-    const status = apps.status('hello')
-    expect(status).toMatchObject({ version: runs, status: 'running', pending: null, desired: 'running' })
-    expect(await processesOf(home, 'hello')).toEqual([status.pid])
-    expect(await readlink(join(home, 'apps', 'hello', 'current'))).toMatch(new RegExp(`^versions/${runs}-`))
-    if (step === 'journaled' || step === 'unpacked' || step === 'installed') expect(status.pid).toBe(before)
-    const folders = await readdir(join(home, 'apps', 'hello', 'versions'))
-    expect(folders).toHaveLength(apps.versions('hello').length)
+  apps = createTestApps(home)
+  await apps.start()
+  const status = apps.status('hello')
+  expect(status).toMatchObject({ version: runs, status: 'running', pending: null, desired: 'running' })
+  expect(await processesOf(home, 'hello')).toEqual([status.pid])
+  expect(await readlink(join(home, 'apps', 'hello', 'current'))).toMatch(new RegExp(`^versions/${runs}-`))
+  if (step === 'journaled' || step === 'unpacked' || step === 'installed') expect(status.pid).toBe(before)
+  const folders = await readdir(join(home, 'apps', 'hello', 'versions'))
+  expect(folders).toHaveLength(apps.versions('hello').length)
 
-    // The same deploy again ends where it would have ended.
-    const outcome = await apps.deploy({ instance: 'hello', digest: v2, trial: TEST_TRIAL, generation: 2 }, { signal })
-    expect(outcome).toMatchObject(
-      script === STAYS_UP ? { ok: true, version: '2.0.0' } : { ok: false, version: '1.0.0' },
-    )
-    expect(await processesOf(home, 'hello')).toEqual([apps.status('hello').pid])
-    if (script !== STAYS_UP) return
-    expect(await apps.revert('hello', { generation: 2 })).toEqual({ version: '1.0.0' })
-    expect(await apps.revert('hello', { generation: 2 })).toEqual({ version: '1.0.0' })
-    expect(await processesOf(home, 'hello')).toEqual([apps.status('hello').pid])
-  },
-  30_000,
-)
+  // The same deploy again ends where it would have ended.
+  const outcome = await apps.deploy({ instance: 'hello', digest: v2, trial: TEST_TRIAL, generation: 2 }, { signal })
+  expect(outcome).toMatchObject(script === STAYS_UP ? { ok: true, version: '2.0.0' } : { ok: false, version: '1.0.0' })
+  expect(await processesOf(home, 'hello')).toEqual([apps.status('hello').pid])
+  if (script !== STAYS_UP) return
+  expect(await apps.revert('hello', { generation: 2 })).toEqual({ version: '1.0.0' })
+  expect(await apps.revert('hello', { generation: 2 })).toEqual({ version: '1.0.0' })
+  expect(await processesOf(home, 'hello')).toEqual([apps.status('hello').pid])
+})
 
 test('a first deploy that is killed on trial leaves nothing running, and can be made again', async () => {
   const digest = await addTestPackage(home, { version: '1.0.0', script: STAYS_UP })
@@ -94,4 +88,4 @@ test('a first deploy that is killed on trial leaves nothing running, and can be 
   expect(await processesOf(home, 'hello')).toEqual([])
   expect(apps.status('hello')).toMatchObject({ version: null, status: 'failed', desired: 'stopped' })
   expect(await apps.deploy({ instance: 'hello', digest, trial: TEST_TRIAL }, { signal })).toMatchObject({ ok: true })
-}, 30_000)
+})

@@ -50,7 +50,7 @@ beforeAll(async () => {
   const key = await readNetworkKey(join(foldersOf(homeOf('laptop')).keysFolder, 'network.key'))
   await createNetworkKey(join(other.keysFolder, 'network.key'), Buffer.from(key).toString('hex'))
   await start('burrow', [address])
-}, 30_000)
+})
 
 afterAll(async () => {
   for (const name of ['laptop', 'burrow']) {
@@ -61,7 +61,7 @@ afterAll(async () => {
   admin.close()
   for (const daemon of daemons) await daemon.stopped
   await rm(folder, { recursive: true, force: true })
-}, 30_000)
+})
 
 async function start(name: string, peers: string[]): Promise<void> {
   const net = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, peers }
@@ -122,7 +122,7 @@ test('a job with a narrowed token deploys its app, reads it, and may do nothing 
   const listed = await job(token, '--node', 'laptop', 'rollout', 'list', '--json')
   expect(JSON.parse(listed.out)).toMatchObject([{ app: 'hello', author: 'ci' }])
   expect(await leftOver()).toEqual(before)
-}, 60_000)
+})
 
 test('a token that was removed is told so, and one whose admins are away says who was asked', async () => {
   const before = await leftOver()
@@ -137,7 +137,7 @@ test('a token that was removed is told so, and one whose admins are away says wh
   expect([found.code, found.err]).toEqual([4, expect.stringContaining('no admin could be reached')])
   expect((await job('WRT-nonsense', 'app', 'status', 'hello')).err).toContain('token_invalid')
   expect(await leftOver()).toEqual(before)
-}, 60_000)
+})
 
 test('a job that is stopped while its node comes up leaves nothing behind', async () => {
   const before = await leftOver()
@@ -149,7 +149,7 @@ test('a job that is stopped while its node comes up leaves nothing behind', asyn
   const node = await startTokenNode(token, { env, signal: new AbortController().signal })
   await Promise.all([node.stop(), node.stop()])
   expect(await leftOver()).toEqual(before)
-}, 30_000)
+})
 
 test('what a killed job has left is swept by the next one, and what another one uses is not', async () => {
   const { token } = await createToken('killed', 'hello')
@@ -163,7 +163,7 @@ test('what a killed job has left is swept by the next one, and what another one 
   const homes = (await leftOver()).map((name) => join(env.TMPDIR as string, name))
   await Promise.all([running.stop(), next.stop(), rm(young, { recursive: true })])
   expect([left, young, running.home, next.home].map((home) => homes.includes(home))).toEqual([false, true, true, true])
-}, 30_000)
+})
 
 test('once its node is up a job has no key on disk that a kill could leave behind', async () => {
   const { token } = await createToken('brief', 'hello')
@@ -171,4 +171,4 @@ test('once its node is up a job has no key on disk that a kill could leave behin
   const keys = await readdir(foldersOf(node.home).keysFolder)
   await node.stop()
   expect(keys).toEqual([])
-}, 30_000)
+})

@@ -10,7 +10,7 @@ test('what the person configures for the own node by variables does not reach a 
       WARREN_HOME: '/nowhere',
       WARREN_DEBUG: '1',
     },
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(60_000),
   })
   expect(seen).toEqual(expect.arrayContaining(['PATH', 'WARREN_DEBUG']))
   expect(seen).not.toContain('WARREN_NET_LISTEN')

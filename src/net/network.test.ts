@@ -285,12 +285,12 @@ test('forty nodes come to one node at once', async () => {
     try {
       await Promise.all(networks.map((network) => network.start()))
       await Promise.all(networks.map((network) => network.connect(addressOf(hub))))
-      await expect.poll(() => hub.connections().length, { timeout: 10_000 }).toBe(40)
+      await expect.poll(() => hub.connections().length).toBe(40)
     } finally {
       await Promise.all(networks.map((network) => network.stop()))
     }
   })
-}, 60_000)
+})
 
 test('a network that was stopped answers so, and stops twice and unstarted without harm', async () => {
   const never = testNetwork()

@@ -48,7 +48,7 @@ test('who does not know the secret is not let through, and costs its address an 
     await expect(ask(address)).rejects.toMatchObject({ code: 'peer_unreachable' })
     expect(heard).toEqual([])
   })
-}, 30_000)
+})
 
 test('nobody is let through to a node that is no admin, or has no reservation, and the latter is said', async () => {
   await withAdmin(async ({ relay, admins, heard, address }) => {
@@ -78,7 +78,7 @@ test('nobody is let through to a node that is no admin, or has no reservation, a
       await member.stop()
     }
   })
-}, 30_000)
+})
 
 test('without an open invite, and at a node that is no relay, nobody is heard', async () => {
   await withAdmin(async ({ relay, admin, admins, address, counters, heard }) => {

@@ -82,7 +82,7 @@ test('of three nodes one is removed: its open connections end at recheck, and th
     await bad.connect(addressOf(a))
     await bad.connect(addressOf(b))
     await a.connect(addressOf(b))
-    await expect.poll(() => [a, b].map((network) => network.connections().length), { timeout: 20_000 }).toEqual([2, 2])
+    await expect.poll(() => [a, b].map((network) => network.connections().length)).toEqual([2, 2])
     const cut = [a, b].map(({ id }) => nextEvent(bad, 'disconnected', (event) => event.peer === id))
     removed.add(bad.id)
     for (const { hold } of [first, second]) hold(NEW, OLD)

@@ -237,7 +237,7 @@ test('an author with right to many apps takes no room from others, and none at a
   forbidden.push(thief.id)
   await expect(ledger.addDocument(document(0).envelope)).resolves.toMatchObject({ result: 'new' })
   expect(ledger.all()).toHaveLength(1000)
-}, 60_000)
+})
 
 test('an author that may deploy no more can stop its rollout, and not take nodes back to an older version', async () => {
   const forbidden: string[] = []

@@ -20,7 +20,7 @@ async function until(
   id: string,
   wanted: (status: ReturnType<typeof statusOf>) => boolean,
 ): Promise<void> {
-  const signal = AbortSignal.timeout(15_000)
+  const signal = AbortSignal.timeout(60_000)
   // A node that has just come back has not heard of it yet.
   const holds = (): boolean =>
     fleet

@@ -10,7 +10,7 @@ async function fleetOf(count: number): Promise<Fleet> {
   return fleet
 }
 async function until(holds: () => boolean): Promise<void> {
-  const signal = AbortSignal.timeout(15_000)
+  const signal = AbortSignal.timeout(60_000)
   while (!holds()) {
     signal.throwIfAborted()
     await new Promise((resolve) => setTimeout(resolve, 5))

@@ -232,7 +232,10 @@ test('a source that falls silent is dropped after the time limit of a chunk, and
   await addPackage(source.transfer, packed)
   const silent = await impostor(relay((answer) => (answer.kind === 'chunks' ? undefined : answer)))
   const bad: BadSource[] = []
-  const target = await node({ onBadSource: (found) => bad.push(found), limits: { chunkTimeoutMs: 300, maxSources: 1 } })
+  const target = await node({
+    onBadSource: (found) => bad.push(found),
+    limits: { chunkTimeoutMs: 1500, maxSources: 1 },
+  })
   await connectTo(target, silent)
   const fetched = await target.transfer.fetch(packed.digest, { sources: [silent, source.id] })
   expect(fetched.movedBytes).toBe(packed.record.bytes)

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { FAULT_POINTS } from '../../src/app/index.ts'
 import { FAULT_POINTS as TURN_POINTS } from '../../src/rollout/turn.ts'
+import { compiledOnce } from '../program.ts'
 import { appProcesses } from './app-processes.ts'
 import { createTestLab, newestRollout, STAYS_UP, settledRollout, type TestLab } from './fleet-of.ts'
 
@@ -16,16 +17,16 @@ let lab: TestLab
 const children = new Set<ChildProcess>()
 beforeAll(async () => {
   lab = await createTestLab(3)
-}, 120_000)
+})
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL')
   await lab?.warren.cleanup()
-}, 60_000)
+})
 
 /** The daemon of a node in place of its ordinary one; it dies at the point. */
 async function startFaulty(index: number, point: string): Promise<{ died: Promise<unknown[]> }> {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', DAEMON, lab.home(index), point], {
-    env: { ...lab.warren.env, WARREN_HOME: lab.home(index), WARREN_LOGGING_LEVEL: 'error' },
+    env: compiledOnce({ ...lab.warren.env, WARREN_HOME: lab.home(index), WARREN_LOGGING_LEVEL: 'error' }),
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   children.add(child)
@@ -67,7 +68,7 @@ const cases: Case[] = [
   { point: 'reverted', script: STAYS_UP, state: 'halted', version: 'old' },
 ]
 
-/** Goes through every third case on one node, one after another, each from a version that runs. */
+/** Goes through every third case on one node, one after another, each from the version that runs since the one before. */
 async function crashAtEach(index: number): Promise<void> {
   const app = `step-${index}`
   let old = '1.0.0'
@@ -77,13 +78,11 @@ async function crashAtEach(index: number): Promise<void> {
     const next = `${number + 2}.0.0`
     const name = `${point}, ${script === STAYS_UP ? 'a good version' : 'a broken one'}`
     const end = await deployAndCrash(index, await lab.pack(app, next, { script }), { app, point })
-    expect({ name, ...end }).toEqual({ name, state, version: version === 'new' ? next : old })
-    old = `${number + 2}.1.0`
-    await lab.must(index, ...deployTo(index, await lab.pack(app, old)))
-    expect(await lab.requireOneRuns(index, app)).toBe(old)
+    old = version === 'new' ? next : old
+    expect({ name, ...end }).toEqual({ name, state, version: old })
   }
 }
 
 test('a deploy killed at each of its steps leaves one version running, the old or the new', async () => {
   await Promise.all([0, 1, 2].map(crashAtEach))
-}, 120_000)
+})

@@ -26,16 +26,17 @@ const MIB = 1024 * 1024
 let lab: TestLab
 const mounts: string[] = []
 beforeAll(async () => {
-  lab = await createTestLab(2)
+  // The versions are all good.
+  lab = await createTestLab(2, 'deploy:\n  min_healthy_time: 100ms\n')
   await lab.must(0, 'deploy', await lab.pack('steady', '1.0.0'), '--all', '--json')
   await lab.must(0, 'deploy', await lab.pack('hurt', '1.0.0'), '--on', 'burrow-2', '--json')
-}, 120_000)
+})
 afterAll(async () => {
   // A folder on a disk of its own cannot be deleted; what is below it has its daemon, but no apps.
   if (mounts.length > 0) await lab.run(1, 'daemon', 'stop', '--apps')
   for (const path of mounts) await execute('umount', [path])
   await lab?.warren.cleanup()
-}, 60_000)
+})
 
 const at = (...path: string[]) => join(lab.home(1), ...path)
 const logOf = async () => readFile(at('daemon.log'), 'utf8')
@@ -79,7 +80,6 @@ test.each([
     expect(await lab.requireOneRuns(1, 'hurt')).toBe('1.0.0')
     expect((await lab.must(1, 'status', '--json')).json<{ problems: string[] }>().problems).toEqual([])
   },
-  30_000,
 )
 
 const survivable: { what: string; damage: () => Promise<unknown>; says: RegExp; aside: () => Promise<string[]> }[] = [
@@ -113,19 +113,15 @@ const survivable: { what: string; damage: () => Promise<unknown>; says: RegExp; 
   },
 ]
 
-test.each(survivable)(
-  '$what is set aside and named in the log; the apps go on and can be deployed',
-  async (fault) => {
-    const before = await appProcesses(lab.home(1), 'steady')
-    expect((await damaged(fault.damage)).code).toBe(0)
-    expect(await logOf()).toMatch(fault.says)
-    expect(await fault.aside()).not.toEqual([])
-    expect(await appProcesses(lab.home(1), 'steady')).toEqual(before)
-    await lab.must(0, 'deploy', await lab.pack('steady', '1.0.0'), '--all', '--json')
-    expect(await lab.requireOneRuns(1, 'steady')).toBe('1.0.0')
-  },
-  30_000,
-)
+test.each(survivable)('$what is set aside and named in the log; the apps go on and can be deployed', async (fault) => {
+  const before = await appProcesses(lab.home(1), 'steady')
+  expect((await damaged(fault.damage)).code).toBe(0)
+  expect(await logOf()).toMatch(fault.says)
+  expect(await fault.aside()).not.toEqual([])
+  expect(await appProcesses(lab.home(1), 'steady')).toEqual(before)
+  await lab.must(0, 'deploy', await lab.pack('steady', '1.0.0'), '--all', '--json')
+  expect(await lab.requireOneRuns(1, 'steady')).toBe('1.0.0')
+})
 
 const fatal: {
   what: string
@@ -216,7 +212,6 @@ test.each(fatal)(
     expect(await lab.requireOneRuns(1, 'steady')).toBe('1.0.0')
     expect(await appProcesses(lab.home(1), 'steady')).toEqual(before)
   },
-  30_000,
 )
 
 /** The home of the second node on a small disk of its own; false where this user may not make one. */
@@ -288,7 +283,7 @@ test('a full disk stops a deploy there, keeps the old version and nothing half-w
   const again = await lab.must(0, ...words)
   expect(endOf(again)).toMatchObject({ ok: true })
   expect(await lab.requireOneRuns(1, 'steady')).toBe('2.0.0')
-}, 60_000)
+})
 
 test('a home on a file system that is read-only is named as such', async (context) => {
   const folder = join(lab.warren.folder, 'read-only')
@@ -306,4 +301,4 @@ test('a home on a file system that is read-only is named as such', async (contex
     expect(refused.code).toBe(4)
     expect(errorOf(refused)).toMatchObject({ code: 'permission_denied', hint: expect.stringContaining('read-only') })
   }
-}, 30_000)
+})

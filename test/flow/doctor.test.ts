@@ -22,11 +22,11 @@ beforeAll(async () => {
   warren = await createWarren()
   ;[port] = (await freePorts(1)) as [number]
   Object.assign(warren.env, { WARREN_NET_LISTEN: `/ip4/127.0.0.1/tcp/${port}`, WARREN_NET_MDNS: 'false' })
-}, 60_000)
+})
 afterAll(async () => {
   await warren?.run('daemon', 'stop')
   await warren?.cleanup()
-}, 60_000)
+})
 
 /** The findings by name, and the exit code. */
 async function examine(): Promise<{ code: number; checks: Map<string, Check> }> {
@@ -52,7 +52,7 @@ test('a node that runs is well, and what it lacks is named', async () => {
     expect([name, checks.get(name)?.outcome]).toEqual([name, 'ok'])
   }
   expect(checks.get('peers')).toMatchObject({ outcome: 'skipped', hint: expect.stringContaining('warren invite') })
-}, 30_000)
+})
 
 test('a key that others can read is named with the command that mends it', async () => {
   const key = join(warren.folder, 'home', 'keys', 'node.key')
@@ -62,7 +62,7 @@ test('a key that others can read is named with the command that mends it', async
   expect(checks.get('permissions')).toMatchObject({ outcome: 'failed', hint: `chmod 600 ${key}` })
   await chmod(key, 0o600)
   expect((await examine()).code).toBe(0)
-}, 30_000)
+})
 
 test('without a daemon it looks at the home, and finds who has the port', async () => {
   await warren.must('daemon', 'stop')
@@ -81,4 +81,4 @@ test('without a daemon it looks at the home, and finds who has the port', async 
     other.close()
   }
   expect((await examine()).checks.get('ports')?.outcome).toBe('ok')
-}, 30_000)
+})

@@ -1,7 +1,10 @@
 /** A lab for a flow test, with small shell apps and the questions that such tests ask. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { connectLocal } from '../../src/api/index.ts'
+import { appContract } from '../../src/app/contract.ts'
+import { identityOfProcess, isProcessAlive } from '../../src/base/proc.ts'
 import { appProcesses } from './app-processes.ts'
 import { createWarren, type LabNode, type Result, type Warren } from './warren.ts'
 
@@ -33,7 +36,7 @@ export interface TestLab {
   run(index: number, ...words: string[]): Promise<Result>
   must(index: number, ...words: string[]): Promise<Result>
   pid(index: number): Promise<number>
-  /** kill -9 of a node's daemon. */
+  /** kill -9 of a node's daemon; it is gone then, and its apps go on. */
   kill(index: number): Promise<void>
   /** A folder with a manifest and a shell script `run`. */
   writeApp(app: string, version: string, options?: AppOptions): Promise<string>
@@ -53,14 +56,14 @@ export interface AppOptions {
 
 export const STAYS_UP = 'exec sleep 1000'
 
-/** Brings a lab up. The caller ends it by `warren.cleanup()`. */
-export async function createTestLab(count: number): Promise<TestLab> {
+/** Brings a lab up, with more lines in the config of its first node. The caller ends it by `warren.cleanup()`. */
+export async function createTestLab(count: number, config?: string): Promise<TestLab> {
   const warren = await createWarren()
   const nodes = (await warren.must('lab', 'up', '--nodes', String(count), '--json')).json<{ nodes: LabNode[] }>().nodes
   const home = (index: number) => (nodes[index] as LabNode).home
   const run = (index: number, ...words: string[]) => warren.run('--home', home(index), ...words)
   const must = (index: number, ...words: string[]) => warren.must('--home', home(index), ...words)
-  const pid = async (index: number) => (await must(index, 'status', '--json')).json<{ pid: number }>().pid
+  const pid = async (index: number) => Number(await readFile(join(home(index), 'run', 'daemon.pid'), 'utf8'))
   const writeApp: TestLab['writeApp'] = async (app, version, { script = STAYS_UP, more = '', files = {} } = {}) => {
     const folder = join(warren.folder, `${app}-${version}`)
     await mkdir(folder, { recursive: true })
@@ -68,6 +71,11 @@ export async function createTestLab(count: number): Promise<TestLab> {
     await writeFile(join(folder, 'run'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
     for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
     return folder
+  }
+  if (config !== undefined) {
+    await appendFile(join(home(0), 'config.yaml'), config)
+    await must(0, 'daemon', 'stop')
+    await must(0, 'daemon', 'start')
   }
   return {
     warren,
@@ -77,21 +85,28 @@ export async function createTestLab(count: number): Promise<TestLab> {
     run,
     must,
     pid,
-    kill: async (index) => void process.kill(await pid(index), 'SIGKILL'),
+    async kill(index) {
+      const killed = await pid(index)
+      const identity = identityOfProcess(killed)
+      process.kill(killed, 'SIGKILL')
+      await expect.poll(() => identity !== undefined && isProcessAlive(identity)).toBe(false)
+    },
     writeApp,
     async pack(app, version, options) {
       const folder = await writeApp(app, version, options)
       return (await must(0, 'pack', folder, '--output', warren.folder, '--json')).json<{ file: string }>().file
     },
     async requireOneRuns(index, app) {
-      const own = async () =>
-        (await must(index, 'list', '--on', (nodes[index] as LabNode).name, '--json'))
-          .json<Row[]>()
-          .find((row) => row.app === app)
-      await expect.poll(own, { timeout: 20_000, interval: 100 }).toMatchObject({ status: 'running', health: 'healthy' })
-      const row = (await own()) as Row
-      expect(await appProcesses(home(index), app)).toEqual([{ pid: row.pid, version: row.version }])
-      return row.version
+      const client = await connectLocal({ home: home(index), env: warren.env })
+      const own = async () => {
+        const rows = await client.call(appContract.list, { query: { on: [(nodes[index] as LabNode).name] } })
+        return rows.find((row) => row.app === app)
+      }
+      await expect.poll(own, { interval: 50 }).toMatchObject({ status: 'running', health: 'healthy' })
+      const row = await own()
+      client.close()
+      expect(await appProcesses(home(index), app)).toEqual([{ pid: row?.pid, version: row?.version }])
+      return row?.version as string
     },
   }
 }

@@ -134,6 +134,8 @@ function createHome({ name, folder, main, port, env: own, said, children }: Home
     WARREN_HOME: folder,
     WARREN_NET_LISTEN: `/ip4/127.0.0.1/tcp/${port}`,
     WARREN_NET_MDNS: 'false',
+    // No test of these looks at a version that turns out to be bad.
+    WARREN_DEPLOY_MIN_HEALTHY_TIME: '100ms',
     LANG: 'C.UTF-8',
     ...own,
   }
@@ -204,7 +206,7 @@ export function codeOf({ out, err }: Result): string {
 
 /** Waits until what the check expects holds. */
 export const until = (check: () => Promise<unknown>): Promise<unknown> =>
-  vi.waitFor(check, { timeout: 20_000, interval: 50 })
+  vi.waitFor(check, { timeout: 60_000, interval: 50 })
 
 /** The code that an admin makes. */
 export async function inviteFrom(admin: Home, ...words: string[]): Promise<string> {

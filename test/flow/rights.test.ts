@@ -19,7 +19,7 @@ beforeAll(async () => {
     web: await homes.pack(alice, 'web 1.0.0'),
   }
   for (const file of [packages.api, packages.web]) await alice.must('deploy', file, '--on', 'alice', '--json')
-}, 90_000)
+})
 afterAll(() => homes?.cleanup(), 60_000)
 
 /** The role that a refused call asks for, and whom the hint names. */
@@ -63,7 +63,7 @@ test('a member may nothing on other nodes, a viewer may look, and an operator ma
 
   await change('revoke', 'bob')
   expect(await lacks(bob, '--node', 'alice', 'status')).toBe('viewer')
-}, 60_000)
+})
 
 test('a right on one app opens that app and no other, and ends when it is taken back', async () => {
   await change('grant', 'bob', 'operator', '--app', 'api')
@@ -81,15 +81,20 @@ test('a right on one app opens that app and no other, and ends when it is taken 
 
   await change('revoke', 'bob', '--app', 'api')
   expect(await lacks(bob, '--node', 'alice', 'restart', 'api')).toBe('operator')
-}, 60_000)
+})
 
 test('a right that has expired counts no more', async () => {
-  await change('revoke', 'bob')
-  await change('grant', 'bob', 'viewer', '--app', 'api', '--expires', '3s')
-  await bob.must('--node', 'alice', 'app', 'status', 'api', '--json')
-  const code = async () => codeOf(await bob.run('--node', 'alice', 'app', 'status', 'api', '--json'))
-  await expect.poll(code, { timeout: 15_000, interval: 200 }).toBe('role_required')
-}, 60_000)
+  const look = () => bob.run('--node', 'alice', 'app', 'status', 'api', '--json')
+  const counts = async (expires: string): Promise<boolean> => {
+    await change('revoke', 'bob')
+    await change('grant', 'bob', 'viewer', '--app', 'api', '--expires', expires)
+    return (await look()).code === 0
+  }
+  // A busy machine may take longer to ask than the right holds.
+  expect((await counts('3s')) || (await counts('30s'))).toBe(true)
+  const code = async () => codeOf(await look())
+  await expect.poll(code, { timeout: 60_000, interval: 200 }).toBe('role_required')
+})
 
 test('a node that is made admin lets others in, and one that steps back signs nothing more', async () => {
   await change('grant', 'bob', 'admin')
@@ -105,4 +110,4 @@ test('a node that is made admin lets others in, and one that steps back signs no
   const again = await alice.run('grant', 'bob', 'admin', '--json')
   expect(codeOf(again)).toBe('admin_left')
   expect(codeOf(await alice.run('revoke', 'alice', 'admin', '--json'))).toBe('last_admin')
-}, 60_000)
+})

@@ -9,11 +9,11 @@ let lab: TestLab
 const children = new Set<ChildProcess>()
 beforeAll(async () => {
   lab = await createTestLab(3)
-}, 120_000)
+})
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL')
   await lab?.warren.cleanup()
-}, 60_000)
+})
 
 /** The same numbers at every run (a linear congruential generator, Numerical Recipes). */
 function createDice(seed: number): (sides: number) => number {
@@ -66,4 +66,4 @@ test('daemons killed at moments of a rollout over three nodes leave each on one 
       versions: Array(3).fill(`1.${round}.0`),
     })
   }
-}, 90_000)
+})

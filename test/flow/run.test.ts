@@ -12,7 +12,7 @@ beforeAll(async () => {
   warren = await createWarren()
   await warren.must('lab', 'up', '--nodes', '1')
   await warren.must('init', 'app', join(warren.folder, 'greet'))
-}, 60_000)
+})
 afterAll(() => warren?.cleanup(), 60_000)
 
 /** Runs the app until its first line is shown, then does what Ctrl-C does. */

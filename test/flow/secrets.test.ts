@@ -37,12 +37,12 @@ beforeAll(async () => {
   keep('recovery phrase', [phrase, phrase.replaceAll(' ', '')], (said) => said.words[0] === 'init')
   await keepKeys(alice)
   bob = await homes.join(alice, 'bob', '--role', 'viewer')
-}, 60_000)
+})
 afterAll(async () => {
   watching = false
   await watcher
   await homes?.cleanup()
-}, 60_000)
+})
 
 function keep(what: string, forms: string[], shownBy: (said: Said) => boolean = () => false): void {
   secrets.push({ what, forms, shownBy })
@@ -130,7 +130,7 @@ test('codes, tokens, phrases, passphrases and keys are used in every way that th
     expect(second).toBe(first)
   })
   for (const home of [alice, bob]) await keepKeys(home)
-}, 90_000)
+})
 
 test('the recovery phrase and the passphrase pass through and stay nowhere', async () => {
   const old = secrets.find(({ what }) => what === 'recovery phrase')?.forms[0] as string
@@ -154,7 +154,7 @@ test('the recovery phrase and the passphrase pass through and stay nowhere', asy
   expect((await alice.runWith({ input: `${PASSPHRASE}\n` }, 'key', 'unlock', '--json')).code).toBe(0)
   await alice.must('invites', '--json')
   await untilSees(alice, ['alice', 'bob'])
-}, 60_000)
+})
 
 test('everything that can be asked for is asked for, and no secret is in any of it', async () => {
   const questions = [
@@ -188,7 +188,7 @@ test('everything that can be asked for is asked for, and no secret is in any of 
     const { forms } = secrets.find((secret) => secret.what === what) as Secret
     expect(homes.said.filter(({ result }) => forms.some((form) => result.out.includes(form)))).not.toEqual([])
   }
-}, 60_000)
+})
 
 /** A join names its code until it has read it; from then on its line says nothing. */
 function linesToLookAt(): string[] {

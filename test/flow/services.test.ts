@@ -101,7 +101,7 @@ test('exposed, granted, reached, taken back: a member gets what it was granted, 
   await office.must('unexpose', 'shout')
 })
 
-test('standard input and output: bytes alone on stdout, both halves, exit codes', { timeout: LIMIT_MS }, async () => {
+test('standard input and output: bytes alone on stdout, both halves, exit codes', async () => {
   await office.must('expose', 'shout', String(await startShouting()), '--to', 'member')
   const piped = await laptop.runWith({ input: 'over a pipe\n' }, 'proxy', 'office', 'shout', '-')
   expect(piped).toMatchObject({ code: 0, out: 'OVER A PIPE\n', err: '' })
@@ -113,7 +113,7 @@ test('standard input and output: bytes alone on stdout, both halves, exit codes'
   expect(dead).toMatchObject({ code: 6, out: '', err: expect.stringContaining('service_unreachable') })
 })
 
-test('in the foreground a proxy says how it goes, and is gone with its command', { timeout: LIMIT_MS }, async () => {
+test('in the foreground a proxy says how it goes, and is gone with its command', async () => {
   await office.must('expose', 'shout', String(await startShouting()), '--to', 'member')
   const child = laptop.spawn('proxy', 'office', 'shout', '0')
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
@@ -138,7 +138,7 @@ test('exposures and kept proxies are there after restarts of both daemons, one o
   expect(await outcome(shout(port, 'closed'))).toBe('ECONNREFUSED')
 })
 
-test('names below .warren are answered, and what they stand for is there', { timeout: LIMIT_MS }, async () => {
+test('names below .warren are answered, and what they stand for is there', async () => {
   await office.must('expose', 'shout', String(await startShouting()), '--to', 'member')
   const [port] = (await freePorts(1)) as [number]
   await laptop.must('config', 'set', 'service.dns', `127.0.0.1:${port}`)
@@ -160,7 +160,7 @@ test('names below .warren are answered, and what they stand for is there', { tim
 })
 
 const redis = install(REDIS)
-test.skipIf(redis !== '')(`redis-cli talks to a redis of another node${redis}`, { timeout: LIMIT_MS }, async () => {
+test.skipIf(redis !== '')(`redis-cli talks to a redis of another node${redis}`, async () => {
   const [port] = (await freePorts(1)) as [number]
   const words = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', homes.folder]
   children.push(spawn('redis-server', words, { stdio: 'ignore' }))
@@ -174,7 +174,7 @@ test.skipIf(redis !== '')(`redis-cli talks to a redis of another node${redis}`, 
 })
 
 const ssh = install(SSH)
-test.skipIf(ssh !== '')(`ssh goes through warren as its ProxyCommand${ssh}`, { timeout: LIMIT_MS }, async () => {
+test.skipIf(ssh !== '')(`ssh goes through warren as its ProxyCommand${ssh}`, async () => {
   const port = await startSshd(homes.folder)
   await office.must('expose', 'ssh', String(port), '--to', 'laptop')
   const [node, main] = [process.execPath, await programPath()]

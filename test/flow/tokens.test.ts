@@ -26,7 +26,7 @@ beforeAll(async () => {
   temporary = join(homes.folder, 'temporary')
   await mkdir(temporary)
   for (const app of ['api', 'web']) files.set(app, await homes.pack(alice, `${app} 1.0.0`))
-}, 60_000)
+})
 afterAll(() => homes?.cleanup(), 60_000)
 
 const create = (name: string, ...words: string[]) =>
@@ -58,7 +58,7 @@ test('a token deploys its app from a machine without a home, sees it, and may no
   expect(rows.map(({ app, version, status }) => [app, version, status])).toEqual([['api', '1.0.0', 'running']])
   const nodes = await alice.ask<{ name: string }[]>('nodes', '--json')
   expect(nodes.map(({ name }) => name)).toEqual(['alice', 'bob'])
-}, 60_000)
+})
 
 test('a token that was removed, has expired or is none is refused, and says which', async () => {
   const removed = await create('gone')
@@ -80,4 +80,4 @@ test('a token that was removed, has expired or is none is refused, and says whic
   const mistyped = await inJob(`${short.token.slice(0, -1)}?`, '--node', 'alice', 'list')
   expect(errorOf(mistyped).code).toBe('token_invalid')
   expect((await alice.ask<TokenRow[]>('tokens', '--json')).map(({ name }) => name)).toEqual(['ci', 'short'])
-}, 60_000)
+})

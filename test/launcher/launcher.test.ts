@@ -93,7 +93,7 @@ test('calls at the same time set up once and all run', async () => {
   expect(
     (await readdir(join(clone.root, 'dist'))).filter((name) => name.includes('lock') || name.includes('tmp')),
   ).toEqual([])
-}, 60_000)
+})
 
 test('a build that did not finish is made again', async () => {
   await using clone = await makeClone()
@@ -167,7 +167,7 @@ test('old builds go, but not one that a process runs from', async () => {
   const builds = await clone.builds()
   expect(builds).toContain(running)
   expect(builds).toHaveLength(5)
-}, 60_000)
+})
 
 test('a copy that cannot be written uses the build it came with, and else says what to do', async () => {
   await using clone = await makeClone()
@@ -209,7 +209,7 @@ test('without a network it says which registry does not answer, and leaves no lo
   expect(stderr).toMatch(/getting Node 24 and \d+ packages from npm/)
   expect(stderr).toMatch(/error {2}setup_failed {3}http:\/\/127\.0\.0\.1:9\/ does not answer\n.*Connect this machine/)
   expect(await readdir(join(clone.root, 'dist'))).not.toContain('setup.lock')
-}, 60_000)
+})
 
 test('on a system that npm has no Node for, a recent Node on PATH serves, and an old one is refused by name', async () => {
   await using clone = await makeClone()

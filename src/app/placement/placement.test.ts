@@ -30,7 +30,7 @@ async function startTree(group: Group, runId: string): Promise<void> {
     env: { PATH: process.env.PATH ?? '', [RUN_VARIABLE]: runId },
   })
   if (child.pid !== undefined) started.push(child.pid)
-  await expect.poll(() => sleepers(group), { timeout: 10_000 }).toBe(5)
+  await expect.poll(() => sleepers(group)).toBe(5)
 }
 
 async function sleepers(group: Group): Promise<number> {
@@ -67,12 +67,12 @@ describe.each(kinds)('%s', (kind) => {
     const again = openGroup(group.kind, group.folder, runId)
     expect((await again.members()).sort()).toEqual([...pids].sort())
     await again.kill()
-    await expect.poll(async () => (await again.members()).length, { timeout: 10_000 }).toBe(0)
+    await expect.poll(async () => (await again.members()).length).toBe(0)
     await expect.poll(() => pids.filter((pid) => !['Z', undefined].includes(readProcessStat(pid)?.state))).toEqual([])
     await again.remove()
     await again.remove()
     if (group.folder !== null) expect(await pathExists(group.folder)).toBe(false)
     expect(await again.members()).toEqual([])
     await again.thaw()
-  }, 30_000)
+  })
 })

@@ -63,9 +63,7 @@ async function makeFolder(): Promise<string> {
 
 /** Resolves once `keeper` keeps the newest head of `node`. */
 async function keptBy(keeper: TestNode, node: TestNode): Promise<void> {
-  await expect
-    .poll(async () => (await keeper.heads.headsOf(node.id)).heads.at(-1)?.seq, { timeout: 10_000 })
-    .toBe(node.audit.head()?.seq)
+  await expect.poll(async () => (await keeper.heads.headsOf(node.id)).heads.at(-1)?.seq).toBe(node.audit.head()?.seq)
 }
 
 const fileOf = ({ folder }: TestNode): string => join(folder, 'audit.log')

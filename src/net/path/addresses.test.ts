@@ -22,7 +22,7 @@ async function start(init: Partial<NetworkInit> = {}): Promise<Network> {
 }
 const peersOf = (network: Network) => network.connections().map(({ peer }) => peer)
 async function meet(one: Network, ...others: Network[]): Promise<void> {
-  await expect.poll(() => peersOf(one), { timeout: 10_000 }).toEqual(expect.arrayContaining(others.map(({ id }) => id)))
+  await expect.poll(() => peersOf(one)).toEqual(expect.arrayContaining(others.map(({ id }) => id)))
 }
 async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'warren-addresses-'))

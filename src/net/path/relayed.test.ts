@@ -29,13 +29,11 @@ async function withHidden(relays: Network[], count: number, work: (...networks: 
 }
 const reserved = async (network: Network, ...relays: Network[]) =>
   expect
-    .poll(
-      () =>
-        network
-          .reach()
-          .reservations.map(({ relay }) => relay)
-          .sort(),
-      { timeout: 10_000 },
+    .poll(() =>
+      network
+        .reach()
+        .reservations.map(({ relay }) => relay)
+        .sort(),
     )
     .toEqual(relays.map(({ id }) => id).sort())
 
@@ -43,7 +41,7 @@ test('two nodes that listen nowhere meet over a relay, without being told of eac
   await withNetworks([RELAY], async (relay) => {
     await withHidden([relay], 2, async (a, b) => {
       await Promise.all([a, b].map((network) => reserved(network, relay)))
-      await expect.poll(() => a.path(b.id).state, { timeout: 10_000 }).toBe('relayed')
+      await expect.poll(() => a.path(b.id).state).toBe('relayed')
       expect(a.path(b.id)).toMatchObject({
         kind: 'relayed',
         via: relay.id,
@@ -69,11 +67,11 @@ test('where the relay in use stops, peers are reached over the other', async () 
   await withNetworks([RELAY, RELAY], async (one, two) => {
     await withHidden([one, two], 2, async (a, b) => {
       await Promise.all([a, b].map((network) => reserved(network, one, two)))
-      await expect.poll(() => a.path(b.id).state, { timeout: 10_000 }).toBe('relayed')
+      await expect.poll(() => a.path(b.id).state).toBe('relayed')
       const used = a.path(b.id).via === one.id ? one : two
       const other = used === one ? two : one
       await used.stop()
-      await expect.poll(() => a.path(b.id).via, { timeout: 10_000 }).toBe(other.id)
+      await expect.poll(() => a.path(b.id).via).toBe(other.id)
       expect(await a.ping(b.id)).toBeGreaterThan(0)
     })
   })
@@ -85,9 +83,7 @@ test('a node that comes to listen is reached directly from then on, and the rela
       const open = testNetwork({ relay: settings({ servers: [addressOf(relay)] }) })
       await open.start()
       try {
-        await expect
-          .poll(() => a.path(open.id), { timeout: 10_000 })
-          .toMatchObject({ state: 'direct', via: null, why: null })
+        await expect.poll(() => a.path(open.id)).toMatchObject({ state: 'direct', via: null, why: null })
       } finally {
         await open.stop()
       }
@@ -106,10 +102,10 @@ test('a peer that the gate comes to refuse loses its relayed connection and its 
     async (relay) => {
       await withHidden([relay], 2, async (a, b) => {
         await Promise.all([a, b].map((network) => reserved(network, relay)))
-        await expect.poll(() => a.path(b.id).state, { timeout: 10_000 }).toBe('relayed')
+        await expect.poll(() => a.path(b.id).state).toBe('relayed')
         refused.add(b.id)
         relay.recheck()
-        await expect.poll(() => a.path(b.id).state, { timeout: 10_000 }).toBe('none')
+        await expect.poll(() => a.path(b.id).state).toBe('none')
         expect(relay.reach().relay?.reservations.map(({ peer }) => peer)).toEqual([a.id])
       })
     },

@@ -14,14 +14,14 @@ const children = (): number => process.getActiveResourcesInfo().filter((name) =>
 async function withChannels(work: (a: Duplex, b: Duplex, channels: DataChannels) => Promise<void>): Promise<void> {
   const before = children()
   const channels = new DataChannels()
-  const [a, b] = await channelPair(channels, AbortSignal.timeout(20_000))
+  const [a, b] = await channelPair(channels, AbortSignal.timeout(60_000))
   try {
     await work(a, b, channels)
   } finally {
     a.destroy()
     b.destroy()
   }
-  await expect.poll(children, { timeout: 10_000 }).toBeLessThanOrEqual(before)
+  await expect.poll(children).toBeLessThanOrEqual(before)
 }
 
 /** A loop over it would destroy it at its end, with what it still has to write. */
@@ -64,29 +64,25 @@ test.runIf(isThere)('a writer waits for a slow reader, whatever it has to say', 
     b.on('data', (part: Buffer) => {
       read += part.length
     })
-    await expect.poll(() => read, { timeout: 20_000 }).toBe(written)
+    await expect.poll(() => read).toBe(written)
   })
 })
 
-test.runIf(isThere)(
-  'opened and closed again and again, also in the middle, no process stays',
-  async () => {
-    const before = children()
-    const channels = new DataChannels()
-    for (let n = 0; n < 6; n++) {
-      const ended = new AbortController()
-      const opening = channelPair(channels, ended.signal)
-      opening.catch(() => undefined)
-      if (n % 2 === 0) {
-        await delay(n * 30)
-        ended.abort(new Error('enough'))
-        await expect(opening).rejects.toThrow()
-      } else for (const channel of await opening) channel.destroy()
-    }
-    await expect.poll(children, { timeout: 10_000 }).toBeLessThanOrEqual(before)
-  },
-  60_000,
-)
+test.runIf(isThere)('opened and closed again and again, also in the middle, no process stays', async () => {
+  const before = children()
+  const channels = new DataChannels()
+  for (let n = 0; n < 6; n++) {
+    const ended = new AbortController()
+    const opening = channelPair(channels, ended.signal)
+    opening.catch(() => undefined)
+    if (n % 2 === 0) {
+      await delay(n * 30)
+      ended.abort(new Error('enough'))
+      await expect(opening).rejects.toThrow()
+    } else for (const channel of await opening) channel.destroy()
+  }
+  await expect.poll(children).toBeLessThanOrEqual(before)
+})
 
 test.runIf(isThere)('a process that dies takes its channel with it and nothing else', async () => {
   await withChannels(async (a, b, channels) => {

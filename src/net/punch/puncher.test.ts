@@ -41,7 +41,7 @@ test('two nodes that reach each other get a proven direct connection, and nothin
     expect(outcome.connection?.direction).toBe('outbound')
     expect(outcome.connection?.remoteAddr.toString()).not.toContain('p2p-circuit')
     // Its two ends, both in this process.
-    await expect.poll(sockets, { timeout: 5_000 }).toBe(before + 2)
+    await expect.poll(sockets).toBe(before + 2)
     expect(a.counters.get('net_punch', { side: 'first', outcome: outcome.how })).toBe(1)
     await expect.poll(() => b.counters.get('net_punch', { side: 'second', outcome: outcome.how })).toBe(1)
   })
@@ -106,7 +106,7 @@ test('stopping in the middle ends the attempt and leaves nothing open', async ()
     a.puncher.stop()
     b.puncher.stop()
     expect(await punching).toMatchObject({ ok: false, reason: expect.stringContaining('stops') })
-    await expect.poll(sockets, { timeout: 5_000 }).toBeLessThanOrEqual(before)
+    await expect.poll(sockets).toBeLessThanOrEqual(before)
   })
 })
 

@@ -30,7 +30,7 @@ async function start(relay: Partial<RelaySettings> | undefined, init: Partial<Ne
 /** A node that can be reached over its relay alone. */
 async function hidden(relay: Network): Promise<Network> {
   const node = await start({ servers: [addressOf(relay)] }, { listen: [] })
-  await expect.poll(() => node.reach().reservations.map((each) => each.relay), { timeout: 10_000 }).toEqual([relay.id])
+  await expect.poll(() => node.reach().reservations.map((each) => each.relay)).toEqual([relay.id])
   return node
 }
 

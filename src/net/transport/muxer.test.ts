@@ -48,15 +48,11 @@ test('a reader says seldom what it has read', async () => {
   // Half a window of 1 MiB at a time, and a few while it grows.
   expect(frugal.frames).toBeLessThan(TOTAL / (512 * 1024) + 40)
   expect(library.frames).toBeGreaterThan(4 * frugal.frames)
-}, 30_000)
+})
 
 test.each([
   ['reads from', frugalYamux, stock],
   ['writes to', stock, frugalYamux],
-])(
-  'it %s the library as it is',
-  async (_name, reader, writer) => {
-    expect((await framesOfReader(reader, writer)).bytes).toBe(TOTAL)
-  },
-  30_000,
-)
+])('it %s the library as it is', async (_name, reader, writer) => {
+  expect((await framesOfReader(reader, writer)).bytes).toBe(TOTAL)
+})

@@ -49,5 +49,4 @@ test.each(['tls', 'noise', 'websocket'] as const)(
       expect(got).toBe(TOTAL)
     })
   },
-  60_000,
 )
