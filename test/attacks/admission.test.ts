@@ -37,10 +37,10 @@ let admin: Daemon
 beforeAll(async () => {
   fleet = await createFleet({ nodes: 2, attackers: { gone: { role: 'member' } } })
   admin = fleet.daemons[0] as Daemon
-}, 120_000)
+})
 afterAll(async () => {
   await fleet?.cleanup()
-}, 60_000)
+})
 
 async function invite(...words: string[]): Promise<Invited> {
   const made = (await fleet.must(admin, 'invite', '--json', ...words)).json<{ id: string; code: string }>()
@@ -136,4 +136,4 @@ test('replays, renewals by strangers and guesses hear nothing, and cost who make
   await expect
     .poll(() => ask(newIdentity('patient'), joining(secret)), { timeout: FORGIVEN_WITHIN_MS, interval: 2000 })
     .toMatchObject({ role: 'member' })
-}, 90_000)
+})

@@ -7,12 +7,13 @@ import { fileURLToPath } from 'node:url'
 import { type ApiClient, connectLocal } from '../../src/api/index.ts'
 import { daemonContract } from '../../src/daemon/contract.ts'
 import { memberContract } from '../../src/member/contract.ts'
+import { compiledOnce } from '../program.ts'
 
 const PROGRAM = fileURLToPath(new URL('daemon-process.ts', import.meta.url))
 const FLAGS = ['--expose-gc', '--disable-warning=ExperimentalWarning', '--max-semi-space-size=2']
 
 /** A daemon that holds on to something after its end is a leak. */
-const STOP_TIMEOUT_MS = 10_000
+const STOP_TIMEOUT_MS = 60_000
 
 /** Where a daemon lives and listens. */
 export interface Place {
@@ -62,7 +63,11 @@ export function daemonAt(place: Place, env: NodeJS.ProcessEnv): Daemon {
     },
     async start() {
       const log = await open(logFile, 'a')
-      child = fork(PROGRAM, [home], { execArgv: FLAGS, env: full, stdio: ['ignore', log.fd, log.fd, 'ipc'] })
+      child = fork(PROGRAM, [home], {
+        execArgv: FLAGS,
+        env: compiledOnce(full),
+        stdio: ['ignore', log.fd, log.fd, 'ipc'],
+      })
       await log.close()
       await answerOf(child, logFile)
     },

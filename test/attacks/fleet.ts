@@ -61,7 +61,6 @@ export interface Fleet<Name extends string = string> {
 }
 
 const ROLE_OF_NODES: Role = 'member'
-const JOIN_TIMEOUT_MS = 60_000
 
 /** Makes homes, keys and roster, and starts the daemons one after another. */
 export async function createFleet<Name extends string>(init: FleetInit<Name>): Promise<Fleet<Name>> {
@@ -159,7 +158,7 @@ async function copyMembership(from: string, to: string, source: Roster): Promise
 function configOf(self: Place, places: readonly Place[]): string {
   const peers = places.filter(({ id }) => id !== self.id).map(({ id, port }) => `/ip4/127.0.0.1/tcp/${port}/p2p/${id}`)
   const net = { listen: [`/ip4/127.0.0.1/tcp/${self.port}`], mdns: false, peers }
-  return `version: 1\nnet: ${JSON.stringify(net)}\n`
+  return `version: 1\nnet: ${JSON.stringify(net)}\ndeploy: { min_healthy_time: 100ms }\n`
 }
 
 interface DeployOptions {
@@ -189,7 +188,7 @@ interface Packaged {
 export async function until(
   what: string | (() => string),
   holds: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs
   while (!(await holds())) {
@@ -207,7 +206,7 @@ async function waitJoined(daemons: readonly Daemon[]): Promise<void> {
       const up = await daemon.peersUp()
       return others.every(({ name }) => up.includes(name))
     }
-    await until(`${daemon.name} sees all others`, seesAll, JOIN_TIMEOUT_MS)
+    await until(`${daemon.name} sees all others`, seesAll)
   }
 }
 

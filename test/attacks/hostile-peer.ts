@@ -14,7 +14,7 @@ const IDENTIFY_PROTOCOL = '/ipfs/id/1.0.0'
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 /** Until a daemon has taken statements in and closed its side. */
 const EXCHANGE_MS = 1000
-const CALL_TIMEOUT_MS = 15_000
+const CALL_TIMEOUT_MS = 60_000
 
 /** An answer of the API. */
 export interface ApiAnswer {

@@ -26,14 +26,14 @@ import { trustOf } from './state-of.ts'
 
 const SEED = 20_260_719
 /** For each protocol and side. */
-const CASES = 300
+const CASES = 120
 const WARM_UP_CASES = 30
 /** The least that each protocol was answered badly. */
 const MIN_SERVED = 100
 const LISTEN_MS = 30
 /** Time for a daemon to open what it opens on a new connection. */
 const OPENING_MS = 80
-const RECONNECTS = 50
+const RECONNECTS = 25
 const ROLLOUTS = 20
 const ROTATIONS = 20
 /** What a daemon may hold more after all the cases than before. */
@@ -78,12 +78,12 @@ beforeAll(async () => {
     for (const protocol of protocols.filter(isForAttack)) serveHostile(peer, protocol)
   }
   await record()
-}, 120_000)
+})
 afterAll(async () => {
   for (const peer of crowd ?? []) await peer.stop()
   await fleet?.cleanup()
   await rm(folder, { recursive: true, force: true })
-}, 60_000)
+})
 
 async function prepare(founded: FoundedNetwork, { author }: Readonly<Record<Name, Identity>>): Promise<void> {
   const authority = signerFromSeed(randomBytes(32))

@@ -158,7 +158,7 @@ test('who is removed at the relay loses its circuits there, and who is removed a
   const [target, first, second] = [await start({ ...use, gate }), await start(use), await start(use)]
   target.handle('/echo/1', (stream) => void stream.pipe(stream))
   const streams = [first, second].map(async (network) => {
-    await expect.poll(() => network.path(target.id).state, { timeout: 10_000 }).toBe('relayed')
+    await expect.poll(() => network.path(target.id).state).toBe('relayed')
     const stream = await network.open(target.id, '/echo/1')
     stream.on('error', () => undefined).write('x')
     await once(stream, 'data')
@@ -193,10 +193,10 @@ test('a relay that lies about times, addresses and peers is not believed', async
   })
   const node = await start({ listen: [], counters, relay: relay({ servers: [addressOf(liar)] }) })
   const refused = () => counters.get('relay_client_failed', { code: 'message_malformed' })
-  await expect.poll(refused, { timeout: 10_000 }).toBeGreaterThan(0)
+  await expect.poll(refused).toBeGreaterThan(0)
   expect(node.reach().reservations).toEqual([])
   expires = 3_600_000
-  await expect.poll(() => node.reach().reservations.length, { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => node.reach().reservations.length).toBe(1)
   const stranger = newIdentity('nobody')
   const circuit = await liar.open(node.id, '/warren/relay-stop/1')
   circuit.on('error', () => undefined)

@@ -1,7 +1,7 @@
 /** All that a daemon keeps, to see that an attack has changed nothing. */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { appContract } from '../../src/app/contract.ts'
 import { memberContract } from '../../src/member/contract.ts'
 import { rolloutContract } from '../../src/rollout/contract.ts'
@@ -40,13 +40,22 @@ function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-async function hashesOf(folder: string): Promise<Record<string, string>> {
+/** By name below `folder`. What goes away while this looks is not there. */
+async function hashesOf(folder: string, below = ''): Promise<Record<string, string>> {
   const found: Record<string, string> = {}
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name)
-    const name = relative(folder, path)
-    if (!entry.isFile() || PASSING.test(name)) continue
-    found[name] = hashOf(await readFile(path))
+  for (const entry of await readdir(join(folder, below), { withFileTypes: true }).catch(unlessGone)) {
+    const name = join(below, entry.name)
+    if (PASSING.test(entry.isDirectory() ? `${name}/` : name)) continue
+    if (entry.isDirectory()) Object.assign(found, await hashesOf(folder, name))
+    else if (entry.isFile()) {
+      for (const bytes of await readFile(join(folder, name)).then((read) => [read], unlessGone))
+        found[name] = hashOf(bytes)
+    }
   }
   return found
+}
+
+function unlessGone(error: NodeJS.ErrnoException): [] {
+  if (error.code !== 'ENOENT') throw error
+  return []
 }
