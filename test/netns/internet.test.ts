@@ -48,7 +48,7 @@ beforeAll(async () => {
     for (const port of [FIRST, SECOND]) await openUdp(name, port)
     await listen(name, TCP)
   }
-}, 60_000)
+})
 afterAll(async () => {
   await Promise.all([...probes.values()].map((one) => one.stop()))
   if (reason === undefined) internet.remove()

@@ -11,7 +11,7 @@ import { enter, type Machine, type Ran, warrenOn } from './warren-on.ts'
 
 const reason = whyNoNamespaces()
 if (reason !== undefined) process.stderr.write(`skipped: joining over a relay (${reason})\n`)
-const WITHIN = { timeout: 25_000, interval: 300 }
+const WITHIN = { interval: 300 }
 
 let folder: string
 let internet: Internet
@@ -41,7 +41,7 @@ beforeAll(async () => {
   laptop = await on('laptop')
   await bringIn(vps, office, 'relay')
   await bringIn(laptop, office, 'admin')
-}, 120_000)
+})
 afterAll(async () => {
   if (reason !== undefined) return
   internet.remove()
@@ -82,21 +82,16 @@ test.skipIf(reason !== undefined)(
     const late = await again.run(['join', code.trim(), '--json'])
     expect(JSON.parse(late.out)).toMatchObject({ error: { code: 'invite_used' } })
   },
-  90_000,
 )
 
-test.skipIf(reason !== undefined)(
-  'a job with a deploy token reaches an admin that nobody can dial',
-  async () => {
-    const made = await laptop.json<{ token: string }>(['token', 'create', 'ci'])
-    const ci = await warrenOn({ internet, host: 'ci', folder, env: { WARREN_TOKEN: made.token } })
-    const begun = performance.now()
-    const ran: Ran = await ci.run(['--node', 'laptop', 'rollout', 'list', '--json'])
-    process.stderr.write(`a job over the relay took ${Math.round(performance.now() - begun)} ms\n`)
-    expect([ran.code, ran.out.trim()]).toEqual([0, '[]'])
-  },
-  60_000,
-)
+test.skipIf(reason !== undefined)('a job with a deploy token reaches an admin that nobody can dial', async () => {
+  const made = await laptop.json<{ token: string }>(['token', 'create', 'ci'])
+  const ci = await warrenOn({ internet, host: 'ci', folder, env: { WARREN_TOKEN: made.token } })
+  const begun = performance.now()
+  const ran: Ran = await ci.run(['--node', 'laptop', 'rollout', 'list', '--json'])
+  process.stderr.write(`a job over the relay took ${Math.round(performance.now() - begun)} ms\n`)
+  expect([ran.code, ran.out.trim()]).toEqual([0, '[]'])
+})
 
 /** What `ssh -R 9019:127.0.0.1:9010` does: a port of the server leads to the node of a machine that dials the server. */
 const TUNNEL_PORT = 9020
@@ -153,5 +148,4 @@ test.skipIf(reason !== undefined)(
     await expect.poll(() => seesUp(server, 'den'), WITHIN).toBe(true)
     await expect.poll(async () => JSON.stringify(await relaysOf(den)), WITHIN).toContain('server')
   },
-  90_000,
 )

@@ -83,5 +83,4 @@ test.skipIf(reason !== undefined)(
       undo()
     }
   },
-  60_000,
 )

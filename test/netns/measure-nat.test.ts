@@ -57,7 +57,7 @@ beforeAll(async () => {
   ])
   namespaces.read(router, ['sysctl', '-qw', 'net.ipv4.ip_forward=1'])
   namespaces.ip(host, [`addr add ${HOST}/24 dev eth0`, `addr add ${PUBLIC_HOST}/24 dev eth0`, 'link set eth0 up'])
-}, 60_000)
+})
 
 afterAll(async () => {
   await Promise.all(servers.map(stop))

@@ -11,10 +11,10 @@ if (reason !== undefined) process.stderr.write(`skipped: punching through NATs (
 let matrix: Matrix
 beforeAll(async () => {
   if (reason === undefined) matrix = await startMatrix()
-}, 60_000)
+})
 afterAll(async () => {
   await matrix?.stop()
-}, 30_000)
+})
 
 /** Over what a connection got through as said: the routers counted what they let in. */
 function expectDirect({ letIn, open, ...outcome }: PairOutcome): void {
@@ -27,44 +27,36 @@ function expectDirect({ letIn, open, ...outcome }: PairOutcome): void {
 const isHard = (from: NatKind, to: NatKind): boolean =>
   (from === 'APDM/APDF' && to.endsWith('APDF')) || (to === 'APDM/APDF' && from.endsWith('APDF'))
 
-test.runIf(reason === undefined)(
-  'every pair but two hard NATs gets a direct connection',
-  async () => {
-    const rows: string[] = []
-    for (const from of NAT_KINDS) {
-      const cells: string[] = []
-      for (const to of NAT_KINDS) {
-        const outcome = await matrix.pair(from, to)
-        cells.push((outcome.direct ? `${outcome.how} ${outcome.ms} ms` : 'relayed').padEnd(22))
-        if (from === 'APDM/APDF' && to === 'APDM/APDF') {
-          expect(outcome).toMatchObject({
-            direct: false,
-            permanent: true,
-            reason: 'both NATs map per destination (APDM)',
-          })
-        } else if (outcome.direct || !isHard(from, to)) expectDirect(outcome)
-        // Birthday probing may miss, three times in 10,000.
-        else expect(outcome.reason).toContain('probing for its port')
-      }
-      rows.push(`${from.padEnd(10)} ${cells.join('')}`)
+test.runIf(reason === undefined)('every pair but two hard NATs gets a direct connection', async () => {
+  const rows: string[] = []
+  for (const from of NAT_KINDS) {
+    const cells: string[] = []
+    for (const to of NAT_KINDS) {
+      const outcome = await matrix.pair(from, to)
+      cells.push((outcome.direct ? `${outcome.how} ${outcome.ms} ms` : 'relayed').padEnd(22))
+      if (from === 'APDM/APDF' && to === 'APDM/APDF') {
+        expect(outcome).toMatchObject({
+          direct: false,
+          permanent: true,
+          reason: 'both NATs map per destination (APDM)',
+        })
+      } else if (outcome.direct || !isHard(from, to)) expectDirect(outcome)
+      // Birthday probing may miss, three times in 10,000.
+      else expect(outcome.reason).toContain('probing for its port')
     }
-    process.stdout.write(`${' '.repeat(11)}${NAT_KINDS.map((kind) => kind.padEnd(22)).join('')}\n${rows.join('\n')}\n`)
-  },
-  120_000,
-)
+    rows.push(`${from.padEnd(10)} ${cells.join('')}`)
+  }
+  process.stdout.write(`${' '.repeat(11)}${NAT_KINDS.map((kind) => kind.padEnd(22)).join('')}\n${rows.join('\n')}\n`)
+})
 
-test.runIf(reason === undefined)(
-  'lost packets do not keep two ordinary NATs apart',
-  async () => {
-    for (const router of ['ra2', 'rb2']) matrix.internet.lose(router, 0.02)
-    try {
-      expectDirect(await matrix.pair('EIM/APDF', 'EIM/APDF'))
-    } finally {
-      for (const router of ['ra2', 'rb2']) matrix.internet.lose(router, 0)
-    }
-  },
-  60_000,
-)
+test.runIf(reason === undefined)('lost packets do not keep two ordinary NATs apart', async () => {
+  for (const router of ['ra2', 'rb2']) matrix.internet.lose(router, 0.02)
+  try {
+    expectDirect(await matrix.pair('EIM/APDF', 'EIM/APDF'))
+  } finally {
+    for (const router of ['ra2', 'rb2']) matrix.internet.lose(router, 0)
+  }
+})
 
 test.runIf(reason === undefined && dataChannelLibrary() !== undefined)(
   'where no TCP gets out but to the relay, a data channel over UDP does',
@@ -78,5 +70,4 @@ test.runIf(reason === undefined && dataChannelLibrary() !== undefined)(
       await closed.stop()
     }
   },
-  120_000,
 )

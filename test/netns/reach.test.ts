@@ -29,7 +29,7 @@ beforeAll(async () => {
     },
   })
   await Promise.all([...HELPERS, 'twin'].map((name) => start(name, [])))
-}, 60_000)
+})
 
 afterAll(async () => {
   for (const child of children) {
