@@ -85,7 +85,7 @@ export const LONE_RETRY_MS = 500
 
 /** A failed punch is tried again after a minute, then two … half an hour; after a change of the network at once. */
 export const PUNCH_RETRY = { minMs: 60_000, maxMs: 30 * 60_000 }
-/** The side that did not dial the relayed connection lets the other begin. */
+/** The side with the higher peer id lets the other begin. */
 export const PUNCH_SECOND_AFTER_MS = 1_000
 /** Punches under way at once. */
 export const MAX_PUNCHES = 8

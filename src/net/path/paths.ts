@@ -76,6 +76,7 @@ export class Paths {
     this.#relays = this.#createRelayUse(kit)
     this.#puncher = this.#createPuncher(kit.upgrader)
     this.#upgrades = new Upgrades({
+      self: this.#init.self,
       network: this.#init.network,
       table: this.#init.table,
       puncher: this.#puncher,

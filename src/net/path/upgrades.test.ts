@@ -13,7 +13,7 @@ import { Upgrades } from './upgrades.ts'
 const FAILED: PunchOutcome = { ok: false, reason: 'both NATs map per destination', permanent: false }
 
 /** One peer that is reached over a relay, until `direct` is set. */
-function create({ outbound = true, outcome = FAILED } = {}) {
+function create({ self = 'lower', outbound = true, outcome = FAILED } = {}) {
   const clock = new ManualClock(0)
   const failures = new FailureBook(clock)
   const state = { direct: false, outcome }
@@ -28,6 +28,7 @@ function create({ outbound = true, outcome = FAILED } = {}) {
     ready: async () => undefined,
   } as unknown as ConnectionTable
   const upgrades = new Upgrades({
+    self,
     network: { clock, log: silentLogger, counters: new Counters() } as unknown as NetworkInit,
     table,
     failures,
@@ -54,7 +55,7 @@ function create({ outbound = true, outcome = FAILED } = {}) {
   return { state, punched, dialled, whyMeanwhile, failures, upgrades, pass }
 }
 
-test('who dialled begins at once, and again after one, two, four minutes, up to half an hour', async () => {
+test('the lower id begins at once, and again after one, two, four minutes, up to half an hour', async () => {
   const { punched, dialled, failures, upgrades, pass } = create()
   upgrades.look('peer')
   await pass(7 * 3_600_000)
@@ -78,8 +79,16 @@ test('why there is no direct path is told while the next attempt runs', async ()
   upgrades.stop()
 })
 
-test('the other side gives it time, and both try at once when something has changed', async () => {
+test('where both were dialled by each other, one begins at once all the same', async () => {
   const { punched, upgrades, pass } = create({ outbound: false })
+  upgrades.look('peer')
+  await pass(1)
+  expect(punched).toHaveLength(1)
+  upgrades.stop()
+})
+
+test('the other side gives it time, and both try at once when something has changed', async () => {
+  const { punched, upgrades, pass } = create({ self: 'upper' })
   upgrades.look('peer')
   await pass(PUNCH_SECOND_AFTER_MS / 2)
   expect(punched).toEqual([])

@@ -10,6 +10,8 @@ import { MAX_PUNCHES, PUNCH_RETRY, PUNCH_SECOND_AFTER_MS } from './limits.ts'
 
 /** What upgrading relayed connections needs. */
 export interface UpgradesInit {
+  /** This node's peer id. */
+  readonly self: string
   readonly network: NetworkInit
   readonly table: ConnectionTable
   /** Undefined where nothing can be punched: only addresses are tried, then. */
@@ -55,10 +57,10 @@ export class Upgrades {
   look(peer: string): void {
     if (!this.#needs(peer)) return void this.#end(peer)
     if (this.#upgrades.has(peer)) return
-    const wasDialled = this.#dialled(peer)
+    const wasDialled = this.#init.table.preferred(peer)?.direction === 'outbound'
     const backoff = new Backoff(PUNCH_RETRY)
     this.#upgrades.set(peer, { backoff, timer: undefined, running: false, wasDialled, again: false })
-    this.#schedule(peer, wasDialled ? 0 : PUNCH_SECOND_AFTER_MS)
+    this.#schedule(peer, this.#turnMs(peer))
   }
 
   /** Tries at once: this peer, or with none named everybody, is reached otherwise than before. */
@@ -67,7 +69,7 @@ export class Upgrades {
       if (peer !== undefined && id !== peer) continue
       upgrade.backoff.reset()
       if (upgrade.running) upgrade.again = true
-      else this.#schedule(id, this.#dialled(id) ? 0 : PUNCH_SECOND_AFTER_MS)
+      else this.#schedule(id, this.#turnMs(id))
     }
   }
 
@@ -76,8 +78,9 @@ export class Upgrades {
     return table.isConnected(peer) && table.preferred(peer, { direct: true }) === undefined && mayDial(peer)
   }
 
-  #dialled(peer: string): boolean {
-    return this.#init.table.preferred(peer)?.direction === 'outbound'
+  /** Who dialled says nothing: two that look for each other at once are each dialled by the other. */
+  #turnMs(peer: string): number {
+    return this.#init.self < peer ? 0 : PUNCH_SECOND_AFTER_MS
   }
 
   #end(peer: string): void {
