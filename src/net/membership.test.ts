@@ -243,6 +243,37 @@ for (const over of CHANNELS) {
   })
 }
 
+test('over TLS a dialler has proved itself with its first words; over Noise it waits for a nonce', async () => {
+  const lengths: Record<string, number> = {}
+  for (const over of CHANNELS) {
+    const heard: Buffer[] = []
+    let bytes = 0
+    const isProof = Promise.withResolvers<void>()
+    const silent = await securedNode({
+      over,
+      talk: async ({ channel }) => {
+        channel.addEventListener('message', ({ data }) => {
+          heard.push(Buffer.from(data.subarray()))
+          bytes = Buffer.concat(heard).length
+          // What a dialler says before it has heard anything: a hello, or a hello and a code.
+          if (bytes === (over === 'TLS' ? 69 : 35)) isProof.resolve()
+        })
+        await isProof.promise
+        throw new Error('enough')
+      },
+    })
+    try {
+      await withNetworks([{}], async (network) => {
+        await network.connect(silent.getMultiaddrs()[0]?.toString() as string).catch(() => undefined)
+      })
+      lengths[over] = bytes
+    } finally {
+      await silent.stop()
+    }
+  }
+  expect(lengths).toEqual({ TLS: 69, Noise: 35 })
+})
+
 test('a TLS channel that cannot be bound to the proof is refused rather than proved without', () => {
   expect(() => channelBinding('/tls/1.0.0', {} as never, 'proof')).toThrow('does not show its socket')
   expect(channelBinding('/noise', {} as never, 'proof')).toHaveLength(0)

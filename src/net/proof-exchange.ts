@@ -18,17 +18,20 @@ import {
 } from './proof.ts'
 import type { GateVerdict } from './types.ts'
 
-interface ProofInit {
+interface ProofInit<C extends Partial<ProofContext> = ProofContext> {
   /** The secured channel. */
   channel: MessageStream
   keys: readonly Uint8Array[]
-  context: ProofContext
+  context: C
   /** Ends the exchange. */
   signal: AbortSignal
 }
 
 /** The nonces of both sides, as their channel's context needs them. */
 export type Nonces = Pick<ChannelContext, 'diallerNonce' | 'listenerNonce'>
+
+/** Of a proof on a channel that gives keying material: that is new with each channel, by the random bytes of both sides. */
+const NO_NONCES: Nonces = { diallerNonce: new Uint8Array(0), listenerNonce: new Uint8Array(0) }
 
 const LEFT_EARLY =
   'it closed the connection at the membership proof, so it belongs to another network or is no Warren node'
@@ -37,10 +40,7 @@ const LEFT_EARLY =
 export async function greetAsDialler(channel: MessageStream, purpose: Purpose, signal: AbortSignal): Promise<Nonces> {
   const diallerNonce = randomBytes(NONCE_BYTES)
   send(channel, encodeHello({ purpose, nonce: diallerNonce }))
-  const body = await receive(channel, signal)
-  const hello = decodeHello(body)
-  if (hello?.purpose !== 'proof') throw otherVersion(body)
-  return { diallerNonce, listenerNonce: hello.nonce }
+  return { diallerNonce, listenerNonce: await hearListener(channel, signal) }
 }
 
 /** Gives a nonce and hears what the dialler wants; nothing else is sent before. Fails as `greetAsDialler`. */
@@ -56,12 +56,28 @@ export async function greetAsListener(
   return { purpose: hello.purpose, nonces: { diallerNonce: hello.nonce, listenerNonce } }
 }
 
+/** What a proof on this channel says of nonces, where these were exchanged on it. */
+export function noncesOf(binding: Uint8Array, exchanged: Nonces): Nonces {
+  return binding.length > 0 ? NO_NONCES : exchanged
+}
+
 /**
- * Proves the network key to the side that was dialled and checks its proof. Fails with `network_key_mismatch`,
+ * Says that this side wants to prove the network key, proves it to the side that was dialled and checks its proof. Where
+ * the channel gives keying material all is said at once, a round trip less. Fails with `network_key_mismatch`,
  * `protocol_unsupported` or `peer_refused`. Whoever calls it closes the channel on failure.
  */
-export async function proveAsDialler({ channel, keys, context, signal }: ProofInit): Promise<void> {
+export async function proveAsDialler({
+  channel,
+  keys,
+  context: { binding, ...known },
+  signal,
+}: ProofInit<Omit<ProofContext, keyof Nonces>>): Promise<void> {
+  const isBound = binding.length > 0
+  const nonces = isBound ? NO_NONCES : await greetAsDialler(channel, 'proof', signal)
+  const context = { ...known, binding, ...nonces }
+  if (isBound) send(channel, encodeHello({ purpose: 'proof', nonce: randomBytes(NONCE_BYTES) }))
   send(channel, encodeDiallerProof(keys, context))
+  if (isBound) await hearListener(channel, signal)
   const verdict = checkListenerAnswer(await receive(channel, signal), keys, context)
   if (verdict === undefined) throw netErrors.network_key_mismatch('it does not prove the network key')
   if (verdict === 'refused') throw netErrors.peer_refused('it does not admit this node')
@@ -95,6 +111,14 @@ export function channelBinding(protocol: string, channel: MessageStream, purpose
   const { socket } = channel as MessageStream & { socket?: unknown }
   if (!(socket instanceof TLSSocket)) throw new Error('the TLS channel does not show its socket')
   return socket.exportKeyingMaterial(32, EXPORTER_LABELS[purpose], Buffer.alloc(0))
+}
+
+/** The nonce of the side that was dialled. */
+async function hearListener(channel: MessageStream, signal: AbortSignal): Promise<Uint8Array> {
+  const body = await receive(channel, signal)
+  const hello = decodeHello(body)
+  if (hello?.purpose !== 'proof') throw otherVersion(body)
+  return hello.nonce
 }
 
 function otherVersion(hello: Uint8Array): Error {

@@ -4,7 +4,7 @@ import type { AdmissionDesk } from './admission-desk.ts'
 import { PROOF_TIMEOUT_MS } from './constants.ts'
 import { netErrors } from './errors.ts'
 import { requestTranscript } from './proof.ts'
-import { channelBinding, greetAsDialler, greetAsListener, proveAsDialler, proveAsListener } from './proof-exchange.ts'
+import { channelBinding, greetAsListener, noncesOf, proveAsDialler, proveAsListener } from './proof-exchange.ts'
 import { type SecuredChannel, type TalkOptions, talkingEncrypter } from './talking-encrypter.ts'
 import type { Gate, ProofSource, Refusal } from './types.ts'
 
@@ -71,9 +71,8 @@ async function prove(secured: SecuredChannel, { self, gate, proof, passages }: P
   if (direction === 'outbound') {
     const verdict = gate.allow(peer, direction)
     if (!verdict.allowed) throw netErrors.peer_not_allowed(verdict.reason)
-    const nonces = await greetAsDialler(channel, 'proof', signal)
     const binding = channelBinding(protocol, channel, 'proof')
-    const context = { ...known, dialler: self, listener: peer, binding, ...nonces }
+    const context = { ...known, dialler: self, listener: peer, binding }
     await proveAsDialler({ channel, keys, context, signal })
     return undefined
   }
@@ -84,7 +83,8 @@ async function prove(secured: SecuredChannel, { self, gate, proof, passages }: P
   const binding = channelBinding(protocol, channel, purpose)
   const context = { ...known, dialler: peer, listener: self, binding, ...nonces }
   if (purpose !== 'proof') return { purpose, channel, peer, address, transcript: requestTranscript(purpose, context) }
-  await proveAsListener({ channel, keys, context, signal, admit: () => gate.allow(peer, direction) })
+  const proved = { ...context, ...noncesOf(binding, nonces) }
+  await proveAsListener({ channel, keys, context: proved, signal, admit: () => gate.allow(peer, direction) })
   return undefined
 }
 
