@@ -68,11 +68,14 @@ export async function attemptFirst(init: AttemptInit): Promise<PunchOutcome> {
   opening.catch(() => undefined)
   try {
     await talk.say({ type: 'begin', nonce })
+    // Not only when the other side is ready: both messages travel, and both sides ask their servers, at the same time.
+    const offering = opening.then(({ candidates }) => talk.say({ type: 'offer', candidates }))
+    offering.catch(() => undefined)
     const ready = await heard(init, talk.hear(['ready', 'refused'], signal))
     if (ready.type === 'refused') throw new Declined(ready.reason)
     const rttMs = clock.monotonicMs() - startedMs
     const ports = await opening
-    await talk.say({ type: 'offer', candidates: ports.candidates })
+    await offering
     const { candidates: theirs } = await heard(init, talk.hear(['answer'], signal))
     const mine = withBirthday(init, ports.candidates, theirs)
     return await lead({ init, talk, ports, mine, theirs, rttMs, startedMs, key: probeKey(nonce, ready.nonce) })
@@ -127,10 +130,8 @@ async function lead(meeting: Meeting): Promise<PunchOutcome> {
   try {
     let won = await during(meeting, contest, async (stage) => {
       await talk.say({ type: 'go', stage: 'tcp', rttMs, birthday })
-      // The other side hears it half a round trip later.
-      await sleep(rttMs / 2, { signal: stage.signal, clock: init.clock })
       void tryTcp(stage).catch(() => undefined)
-      await sleep(tcpTimeMs(mine, theirs) + 4 * rttMs, { signal: stage.signal, clock: init.clock })
+      await sleep(tcpTimeMs(mine, theirs) + 4.5 * rttMs, { signal: stage.signal, clock: init.clock })
     })
     if (won === undefined && isUdpWorthIt(mine, theirs)) {
       won = await during(meeting, contest, async (stage) => {

@@ -52,10 +52,21 @@ export async function tryTcp(stage: Stage): Promise<void> {
     const from = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
     enter(stage, socket, { how: stage.side === 'first' ? 'reversed' : 'dial', target: from })
   })
-  const dialling = allowed(tcp.dialling)
   await Promise.all([
     dialAll(allowed(tcp.listening), wayOf(stage, 'dial')),
     dialOwn(stage, allowed(tcp.own)),
+    meet(stage, allowed(tcp.dialling)),
+  ])
+}
+
+/**
+ * What both sides must do at the same time: a packet that comes before the own one has left may have a router give the
+ * own one another port. The second side hears the word half a round trip after it was said.
+ */
+async function meet(stage: Stage, dialling: readonly Address[]): Promise<void> {
+  const { side, ports, rttMs, clock, signal } = stage
+  if (side === 'first') await sleep(rttMs / 2, { signal, clock }).catch(() => undefined)
+  await Promise.all([
     isWorthMeeting(stage)
       ? openSimultaneously(dialling, { ...wayOf(stage, 'simultaneous'), localPort: ports.dialPort })
       : null,
