@@ -28,8 +28,15 @@ export interface ChannelUpgrader {
 
 /** Streams over connections that are there: nothing is dialled. */
 export interface StreamOpener {
-  /** With `direct` never over a relay. Fails with `peer_unreachable` where there is no such connection. */
-  openOn(peer: string, protocol: string, options?: { direct?: boolean; signal?: AbortSignal }): Promise<Stream>
+  /**
+   * With `direct` never over a relay; with `over` on this connection, also where it has not answered anything yet. Fails
+   * with `peer_unreachable` where there is no such connection.
+   */
+  openOn(
+    peer: string,
+    protocol: string,
+    options?: { direct?: boolean; over?: Connection; signal?: AbortSignal },
+  ): Promise<Stream>
 }
 
 /**

@@ -220,9 +220,13 @@ export class Paths {
 
   /** A name that somebody else gives may lead to any address, so these are held to the same rules. */
   #reachableFrom(address: string, peer: string): ((host: string) => boolean) | undefined {
-    const given = this.#init.book.of(peer, 'given').map(withoutPeer)
-    if (given.includes(address)) return undefined
+    if (this.#isGiven(peer, address)) return undefined
     return (host) => this.#usable([`/${isIPv6(host) ? 'ip6' : 'ip4'}/${host}/tcp/1`]).length > 0
+  }
+
+  /** True for what this node's people gave, with or without the peer's id. */
+  #isGiven(peer: string, address: string): boolean {
+    return this.#init.book.of(peer, 'given').map(withoutPeer).includes(address)
   }
 
   #createExchange(): AddressExchange {
@@ -271,6 +275,7 @@ export class Paths {
       addresses,
       relays: () => this.#relays?.candidates() ?? [],
       candidates: (peer) => this.candidates(peer),
+      isGiven: (peer, address) => this.#isGiven(peer, address),
       onChange: () => {
         this.#decide()
         this.#exchange.changed()
@@ -298,6 +303,7 @@ export class Paths {
       mayAnswer,
       want: (peer) => want(peer, 0),
       onChange: () => this.#exchange.changed(),
+      onConnected: (peer, connection) => this.#upgrades?.begin(peer, connection),
       onReserved: (relay) => {
         this.#reach?.measureSoon()
         // Peers may be reached over it, and come back to it at the same time.

@@ -6,7 +6,7 @@ import { createPortMapping, type PortMappings } from '../port-mapping.ts'
 import { createReachability, type Reachability as ReachabilityCheck } from '../reachability/index.ts'
 import { measureNat, type NatReport, type StunServer } from '../stun/index.ts'
 import type { NetworkInit } from '../types.ts'
-import { endpointOf, reachOf, withoutPeer } from './address-words.ts'
+import { endpointOf, isOnSubnet, ownSubnets, reachOf, withoutPeer } from './address-words.ts'
 import { MAX_STUN_SERVERS, MEASURE_AFTER_MS, MEASURE_INTERVAL_MS } from './limits.ts'
 import type { Reachability, ReachSettings } from './types.ts'
 
@@ -22,6 +22,8 @@ export interface ReachInit {
   relays(): readonly string[]
   /** Addresses of a peer. */
   candidates(peer: string): string[]
+  /** True for an address that this node's people gave; all others are at the word of peers. */
+  isGiven(peer: string, address: string): boolean
   /** Something that `info` says has changed. */
   onChange(): void
 }
@@ -133,23 +135,39 @@ export class Reach {
     this.#check.answerTcp(socket)
   }
 
-  /** Where this node may ask how it is seen. */
+  /**
+   * Where this node may ask how it is seen: at relays with which it is connected, for one that is away would be waited
+   * for; at all of them where it is connected with none.
+   */
   stunServers(): StunServer[] {
-    const { settings, relays, candidates } = this.#init
+    const { settings, relays, table } = this.#init
     const given = settings.stunServers.flatMap((text) => {
       const [, host, port] = /^\[?(.+?)\]?:(\d+)$/.exec(text) ?? []
       return host === undefined ? [] : [{ id: text, host, port: Number(port), alternatePort: null }]
     })
-    const own = relays().flatMap((relay) => {
-      const endpoints = candidates(relay).flatMap((address) => {
-        const endpoint = endpointOf(withoutPeer(address))
-        return endpoint === undefined || address.endsWith('/ws') ? [] : [endpoint]
-      })
-      const usable = endpoints.filter((endpoint) => !endpoint.host.includes(':'))
-      const best = usable.find((endpoint) => reachOf(endpoint) !== 'private') ?? usable[0]
-      return best === undefined ? [] : [{ id: relay, host: best.host, port: best.port, alternatePort: best.port + 1 }]
+    const all = relays().flatMap((relay) => this.#serverAt(relay) ?? [])
+    const connected = all.filter(({ id }) => table.preferred(id, { direct: true }) !== undefined)
+    return [...(connected.length > 0 ? connected : all), ...given].slice(0, MAX_STUN_SERVERS)
+  }
+
+  /** A name is looked up only where this node's people gave it; a private address is asked only where it leads there. */
+  #serverAt(relay: string): StunServer | undefined {
+    const { candidates, isGiven, table } = this.#init
+    const subnets = ownSubnets()
+    const connected = table.preferred(relay, { direct: true })?.remoteAddr.toString()
+    const usable = candidates(relay).flatMap((text) => {
+      const address = withoutPeer(text)
+      const endpoint = endpointOf(address)
+      if (endpoint === undefined || endpoint.host.includes(':') || address.endsWith('/ws')) return []
+      if (isGiven(relay, address)) return [endpoint]
+      const leads = reachOf(endpoint) !== 'private' || isOnSubnet(endpoint.host, subnets)
+      const isConnected = connected !== undefined && withoutPeer(connected) === address
+      return endpoint.isIp && (leads || isConnected) ? [endpoint] : []
     })
-    return [...own, ...given].slice(0, MAX_STUN_SERVERS)
+    const best = usable.find((endpoint) => reachOf(endpoint) !== 'private') ?? usable[0]
+    return best === undefined
+      ? undefined
+      : { id: relay, host: best.host, port: best.port, alternatePort: best.port + 1 }
   }
 
   #measureIn(delayMs: number): void {

@@ -32,6 +32,8 @@ export interface RelayUseInit {
   /** The relays that hold a reservation are others than before. */
   onChange(): void
   onReserved(relay: string): void
+  /** A relayed connection with a peer has come about, which has answered nothing yet. */
+  onConnected(peer: string, connection: Connection): void
 }
 
 /** The relays of this node: which ones it uses, and connections over them. */
@@ -60,6 +62,7 @@ export class RelayUse {
       init.onChange()
       init.onReserved(relay)
     })
+    this.#client.events.on('connected', ({ peer, connection }) => init.onConnected(peer, connection))
     this.#client.events.on('lost', ({ relay, reason }) => {
       log.info({ relay, reason }, 'a relay is lost')
       init.onChange()

@@ -59,9 +59,9 @@ export class Requests implements StreamOpener {
   async openOn(
     peer: string,
     protocol: string,
-    { direct = false, signal }: { direct?: boolean; signal?: AbortSignal } = {},
+    { direct = false, over, signal }: { direct?: boolean; over?: Connection; signal?: AbortSignal } = {},
   ): Promise<Stream> {
-    const connection = this.#init.table.preferred(peer, { direct })
+    const connection = over ?? this.#init.table.preferred(peer, { direct })
     if (connection === undefined) {
       throw netErrors.peer_unreachable(`${peer} is not connected${direct ? ' directly' : ''}`)
     }

@@ -19,6 +19,7 @@ function create({ self = 'lower', outbound = true, outcome = FAILED } = {}) {
   const state = { direct: false, outcome }
   const punched: number[] = []
   const dialled: number[] = []
+  const over: unknown[] = []
   /** What people are told while an attempt runs. */
   const whyMeanwhile: (string | null)[] = []
   const table = {
@@ -33,7 +34,8 @@ function create({ self = 'lower', outbound = true, outcome = FAILED } = {}) {
     table,
     failures,
     puncher: {
-      async punch() {
+      async punch(_peer, options) {
+        over.push(options?.over)
         punched.push(clock.now())
         whyMeanwhile.push(failures.why('peer', ['punch']))
         return state.outcome
@@ -52,7 +54,7 @@ function create({ self = 'lower', outbound = true, outcome = FAILED } = {}) {
       for (let turn = 0; turn < 4; turn++) await setImmediate()
     }
   }
-  return { state, punched, dialled, whyMeanwhile, failures, upgrades, pass }
+  return { state, over, punched, dialled, whyMeanwhile, failures, upgrades, pass }
 }
 
 test('the lower id begins at once, and again after one, two, four minutes, up to half an hour', async () => {
@@ -85,6 +87,27 @@ test('where both were dialled by each other, one begins at once all the same', a
   await pass(1)
   expect(punched).toHaveLength(1)
   upgrades.stop()
+})
+
+test('a punch does not wait until the relayed connection has answered', async () => {
+  const fresh = {} as never
+  const { over, upgrades, pass } = create()
+  upgrades.begin('peer', fresh)
+  expect(over).toEqual([fresh])
+  await pass(1)
+  upgrades.look('peer')
+  await pass(1)
+  // The attempt that goes on: it is that one while it runs.
+  expect(over).toEqual([fresh, undefined])
+  upgrades.begin('peer', fresh)
+  expect(over).toHaveLength(2)
+  upgrades.stop()
+  const other = create({ self: 'upper' })
+  other.upgrades.begin('peer', fresh)
+  const direct = create()
+  direct.state.direct = true
+  direct.upgrades.begin('peer', fresh)
+  expect([...other.over, ...direct.over]).toEqual([])
 })
 
 test('the other side gives it time, and both try at once when something has changed', async () => {

@@ -63,6 +63,22 @@ export class Upgrades {
     this.#schedule(peer, this.#turnMs(peer))
   }
 
+  /**
+   * Call it when a relayed connection with a peer has come about. A punch over it does not wait until it has answered a
+   * first request: the attempts that `look` begins then are the same one.
+   */
+  begin(peer: string, over: Connection): void {
+    const { self, puncher, table, mayDial } = this.#init
+    if (puncher === undefined || self > peer || this.#upgrades.has(peer) || this.#running >= MAX_PUNCHES) return
+    if (!mayDial(peer) || table.preferred(peer, { direct: true }) !== undefined) return
+    this.#running += 1
+    const { signal } = this.#stopping
+    const punched = puncher.punch(peer, { over, signal }).catch(() => undefined)
+    void punched.then(() => {
+      this.#running -= 1
+    })
+  }
+
   /** Tries at once: this peer, or with none named everybody, is reached otherwise than before. */
   retry(peer?: string): void {
     for (const [id, upgrade] of this.#upgrades) {

@@ -1,3 +1,4 @@
+import type { Connection } from '@libp2p/interface'
 import type { Clock } from '../../base/clock.ts'
 import type { Counters } from '../../base/counters.ts'
 import { scopeOf } from '../../base/ip-scope.ts'
@@ -43,14 +44,21 @@ export interface PuncherInit {
   stun?: Stun
 }
 
+/** How a peer is asked. */
+export interface PunchOptions {
+  readonly over?: Connection | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 /** Makes direct connections with peers that are connected somehow. */
 export interface Puncher {
   /**
    * Tries to get a direct connection with a peer to which there is any connection, within 8 s and mostly within 1.5 s.
    * Several calls for one peer share one attempt, also with one that the peer has begun. Never rejects but with the
-   * signal's reason, which ends this call's waiting and leaves an attempt to the others that wait for it.
+   * signal's reason, which ends this call's waiting and leaves an attempt to the others that wait for it. With `over` an
+   * attempt that begins now goes over this connection, which need not have answered anything yet.
    */
-  punch(peer: string, options?: { signal?: AbortSignal | undefined }): Promise<PunchOutcome>
+  punch(peer: string, options?: PunchOptions): Promise<PunchOutcome>
   /** Serves the attempts of others from now on. */
   start(): void
   /** Ends every attempt and every data channel. */
@@ -97,11 +105,11 @@ class NodePuncher implements Puncher {
     this.#channels.stop()
   }
 
-  async punch(peer: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<PunchOutcome> {
+  async punch(peer: string, { over, signal }: PunchOptions = {}): Promise<PunchOutcome> {
     signal?.throwIfAborted()
     let attempt = this.#own.get(peer) ?? this.#answered.get(peer)
     if (attempt === undefined) {
-      attempt = this.#begin(peer).finally(() => this.#own.delete(peer))
+      attempt = this.#begin(peer, over).finally(() => this.#own.delete(peer))
       this.#own.set(peer, attempt)
     }
     if (signal === undefined) return attempt
@@ -111,16 +119,16 @@ class NodePuncher implements Puncher {
     return Promise.race([attempt, promise]).finally(() => signal.removeEventListener('abort', onAbort))
   }
 
-  async #begin(peer: string): Promise<PunchOutcome> {
-    const outcome = await this.#bounded((signal) => this.#open(peer, signal))
+  async #begin(peer: string, over: Connection | undefined): Promise<PunchOutcome> {
+    const outcome = await this.#bounded((signal) => this.#open(peer, over, signal))
     this.#record(peer, outcome, 'first')
     return outcome
   }
 
-  async #open(peer: string, signal: AbortSignal): Promise<PunchOutcome> {
+  async #open(peer: string, over: Connection | undefined, signal: AbortSignal): Promise<PunchOutcome> {
     let stream: Stream | undefined
     try {
-      stream = await this.#init.opener.openOn(peer, PUNCH_PROTOCOL, { signal })
+      stream = await this.#init.opener.openOn(peer, PUNCH_PROTOCOL, { ...(over && { over }), signal })
       const outcome = await attemptFirst(this.#attemptOf(peer, stream, signal))
       stream.end()
       return outcome

@@ -171,6 +171,7 @@ class Client implements RelayClient {
         { signal, clock },
       )
       counters.add('relay_client_connections', 1, { direction })
+      this.events.emit('connected', { peer, connection })
       return connection
     } catch (error) {
       stream.destroy()

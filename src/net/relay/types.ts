@@ -113,6 +113,8 @@ export interface RelayReservation {
 /** What the client tells. */
 export interface RelayClientEvents {
   reserved: { relay: string }
+  /** A connection over a relay, dialled or taken, that is proved and has answered nothing yet. */
+  connected: { peer: string; connection: Connection }
   /** The reason is a sentence for people. */
   lost: { relay: string; reason: string }
   /** A relay has ended a circuit of this node and says why. */
