@@ -329,6 +329,7 @@ export class Paths {
           return endpoint === undefined || !endpoint.isIp ? [] : [{ host: endpoint.host, port: endpoint.port }]
         }),
       mappedAddresses: () => [...reach.mapped(), ...reach.confirmed()],
+      wasSeenAt: (peer, host) => this.#relays?.wasSeenAt(peer, host) === true,
       clock,
       log,
       counters,

@@ -84,7 +84,11 @@ export class RelayServing {
       handle,
       opener,
       mayUse: (peer) => settings.mayUse(peer),
-      observed: (peer) => table.preferred(peer, { direct: true })?.remoteAddr.toString() ?? null,
+      observed: (peer) => {
+        const used = table.preferred(peer, { direct: true })?.remoteAddr.toString()
+        const direct = table.list(peer).filter(({ relayed }) => !relayed)
+        return used === undefined ? [] : [used, ...direct.map(({ address }) => address)]
+      },
       limits: settings.limits,
       clock,
       log,

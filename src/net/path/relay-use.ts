@@ -130,6 +130,11 @@ export class RelayUse {
     return [...new Set([...said, ...this.#candidates])].slice(0, MAX_RELAYS_TRIED)
   }
 
+  /** See `RelayClient.wasSeenAt`. */
+  wasSeenAt(peer: string, host: string): boolean {
+    return this.#client.wasSeenAt(peer, host)
+  }
+
   dial(relay: string, peer: string, { signal }: SignalOptions): Promise<Connection> {
     return this.#client.dial(relay, peer, { signal })
   }

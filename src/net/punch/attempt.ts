@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Connection } from '@libp2p/interface'
 import type { Clock } from '../../base/clock.ts'
+import { scopeOf } from '../../base/ip-scope.ts'
 import { rejectOnAbort, sleep } from '../../base/wait.ts'
 import type { ChannelUpgrader } from '../channel.ts'
 import type { Stream } from '../types.ts'
@@ -44,6 +45,8 @@ export interface AttemptInit {
   hosts: readonly string[]
   /** Whether birthday probing may be done once more; takes what is allowed. */
   takeBirthday(): boolean
+  /** Whether somebody else than the peer says that it is at this IP address. */
+  wasSeenAt(host: string): boolean
   clock: Clock
   /** Ends the attempt. */
   signal: AbortSignal
@@ -137,13 +140,13 @@ async function lead(meeting: Meeting): Promise<PunchOutcome> {
       won = await during(meeting, contest, async (stage) => {
         await talk.say({ type: 'go', stage: 'udp', rttMs, birthday })
         await sleep(rttMs / 2, { signal: stage.signal, clock: init.clock })
-        await tryUdp({ ...stage, talk, key: meeting.key, channels: init.channels, onProgress })
+        await tryUdp({ ...stage, peer: init.peer, talk, key: meeting.key, channels: init.channels, onProgress })
         await sleep(PROOF_MS + 6 * rttMs, { signal: stage.signal, clock: init.clock })
       })
     }
     const ms = elapsedMs(meeting)
     await talk.say({ type: 'result', ok: won !== undefined, how: won?.how ?? null, ms }).catch(() => undefined)
-    if (won === undefined) return { ok: false, ...reasonOf({ mine, theirs, udp }) }
+    if (won === undefined) return { ok: false, ...reasonOf({ mine, theirs, udp, unseen: unseenOf(meeting) }) }
     return { ok: true, connection: won.connection, how: won.how, ms }
   } finally {
     contest.close()
@@ -172,7 +175,7 @@ async function follow(meeting: Meeting): Promise<PunchOutcome> {
     void tryTcp({ ...stage, signal: AbortSignal.any([signal, tcp.signal]) }).catch(() => undefined)
     await talk.hear(['go'], signal)
     tcp.abort()
-    await tryUdp({ ...stage, talk, key: meeting.key, channels: init.channels, onProgress })
+    await tryUdp({ ...stage, peer: init.peer, talk, key: meeting.key, channels: init.channels, onProgress })
   }
   try {
     void work().catch(() => undefined)
@@ -181,7 +184,9 @@ async function follow(meeting: Meeting): Promise<PunchOutcome> {
       if (own === undefined) throw error
       return undefined
     })
-    if (result !== undefined && !result.ok) return { ok: false, ...reasonOf({ mine, theirs, udp }) }
+    if (result !== undefined && !result.ok) {
+      return { ok: false, ...reasonOf({ mine, theirs, udp, unseen: unseenOf(meeting) }) }
+    }
     if (own === undefined) {
       // The own end of what the first side calls proven may have a step to go.
       stages.abort()
@@ -233,10 +238,26 @@ function elapsedMs({ init, startedMs }: Meeting): number {
   return Math.round(init.clock.monotonicMs() - startedMs)
 }
 
-/** The own candidates, with birthday probing where it can help and may be done. */
+/** The own candidates, with birthday probing where it can help and may be done: never at the word of the peer alone. */
 function withBirthday(init: AttemptInit, mine: Candidates, theirs: Candidates): Candidates {
-  const helps = (['tcp', 'udp'] as const).some((over) => birthdayPart(mine, theirs, over) !== undefined)
-  return { ...mine, birthday: !helps || init.takeBirthday() }
+  const targets = birthdayTargets(mine, theirs)
+  return { ...mine, birthday: targets.length === 0 || (targets.every(init.wasSeenAt) && init.takeBirthday()) }
+}
+
+/** The address because of which this side would not probe. */
+function unseenOf({ init, mine, theirs }: Meeting): string | undefined {
+  return birthdayTargets({ ...mine, birthday: true }, { ...theirs, birthday: true }).find(
+    (host) => !init.wasSeenAt(host),
+  )
+}
+
+/** Where birthday probing would lead. */
+function birthdayTargets(mine: Candidates, theirs: Candidates): string[] {
+  const aims = { tcp: theirs.tcp.dialling, udp: theirs.udp.addresses }
+  return (['tcp', 'udp'] as const).flatMap((over) => {
+    if (birthdayPart(mine, theirs, over) === undefined) return []
+    return aims[over].map(({ host }) => host).filter((host) => scopeOf(host) === 'public')
+  })
 }
 
 /** A message that is due now. */

@@ -72,6 +72,8 @@ test.runIf(isThere)('opened and closed again and again, also in the middle, no p
   const before = children()
   const channels = new DataChannels()
   for (let n = 0; n < 6; n++) {
+    // Processes end in a moment, and each takes its place until then.
+    await expect.poll(() => channels.canOpen('first') && channels.canOpen('second')).toBe(true)
     const ended = new AbortController()
     const opening = channelPair(channels, ended.signal)
     opening.catch(() => undefined)
@@ -90,13 +92,25 @@ test.runIf(isThere)('a process that dies takes its channel with it and nothing e
     for (const each of [a, b]) each.resume()
     channels.stop()
     await closed
-    expect(channels.canOpen()).toBe(true)
+    expect(channels.canOpen('first')).toBe(true)
+  })
+})
+
+test.runIf(isThere)('one peer gets three data channels, and leaves room for the others', async () => {
+  await withChannels(async (_a, _b, channels) => {
+    expect(channels.canOpen('first')).toBe(true)
+    const more = [await channelPair(channels, AbortSignal.timeout(20_000))]
+    more.push(await channelPair(channels, AbortSignal.timeout(20_000)))
+    expect(['first', 'second', 'third'].map((peer) => channels.canOpen(peer))).toEqual([false, false, true])
+    await expect(channelPair(channels, AbortSignal.timeout(20_000))).rejects.toThrow('data channels')
+    for (const each of more.flat()) each.destroy()
+    await expect.poll(() => channels.canOpen('first'), { timeout: 20_000 }).toBe(true)
   })
 })
 
 test('a signal that has fired starts nothing', async () => {
   const before = children()
-  const init = { isFirst: true, localPort: 9, remote: { host: '127.0.0.1', port: 9 } }
+  const init = { peer: 'first', isFirst: true, localPort: 9, remote: { host: '127.0.0.1', port: 9 } }
   const never = { describe: async () => undefined, described: () => new Promise<never>(() => undefined) }
   await expect(
     new DataChannels().open({ ...init, ...never, signal: AbortSignal.abort(new Error('over')) }),

@@ -9,12 +9,14 @@ import type { Duplex } from 'node:stream'
 import { z } from 'zod'
 import { rejectOnAbort } from '../../base/wait.ts'
 import { type ChannelOrder, dataChannelSource } from './data-channel-program.ts'
-import { DATA_CHANNEL_LINGER_MS, DATA_WINDOW_BYTES, MAX_DATA_CHANNELS } from './limits.ts'
+import { DATA_CHANNEL_LINGER_MS, DATA_WINDOW_BYTES, MAX_DATA_CHANNELS, MAX_DATA_CHANNELS_PER_PEER } from './limits.ts'
 import type { Address, Description } from './messages.ts'
 
 const PACKAGE = 'node-datachannel'
 
 export interface DataChannelInit {
+  /** Whose it is to be. */
+  peer: string
   /** The side that sends its description first. */
   isFirst: boolean
   /** The UDP port, which must be free now, and is again when the channel has closed. */
@@ -38,11 +40,14 @@ export function dataChannelLibrary(): string | undefined {
 
 /** The data channels of one node, each in its process. */
 export class DataChannels {
-  readonly #running = new Set<ChildProcess>()
+  /** With the peers that they are for. */
+  readonly #running = new Map<ChildProcess, string>()
 
-  /** Whether one more channel can be made now. */
-  canOpen(): boolean {
-    return this.#running.size < MAX_DATA_CHANNELS && dataChannelLibrary() !== undefined
+  /** Whether one more channel with this peer can be made now. */
+  canOpen(peer: string): boolean {
+    const ofPeer = [...this.#running.values()].filter((each) => each === peer).length
+    const isRoom = this.#running.size < MAX_DATA_CHANNELS && ofPeer < MAX_DATA_CHANNELS_PER_PEER
+    return isRoom && dataChannelLibrary() !== undefined
   }
 
   /**
@@ -55,7 +60,7 @@ export class DataChannels {
     const library = dataChannelLibrary()
     if (library === undefined) throw new Error(`the package ${PACKAGE} is not installed`)
     // There was room when the attempt began; others may have begun with it.
-    if (!this.canOpen()) throw new Error(`${MAX_DATA_CHANNELS} data channels are open, the most there may be`)
+    if (!this.canOpen(init.peer)) throw new Error('as many data channels are open as there may be')
     signal.throwIfAborted()
     const child = this.#start(library, init)
     const pipe = child.stdio[4] as Duplex
@@ -82,10 +87,10 @@ export class DataChannels {
 
   /** Kills the processes of all channels. */
   stop(): void {
-    for (const child of this.#running) child.kill('SIGKILL')
+    for (const child of this.#running.keys()) child.kill('SIGKILL')
   }
 
-  #start(library: string, { isFirst, localPort, remote }: DataChannelInit): ChildProcess {
+  #start(library: string, { peer, isFirst, localPort, remote }: DataChannelInit): ChildProcess {
     const order: ChannelOrder = {
       isFirst,
       localPort,
@@ -101,7 +106,7 @@ export class DataChannels {
       env: {},
       cwd: '/',
     })
-    this.#running.add(child)
+    this.#running.set(child, peer)
     child.once('exit', () => this.#running.delete(child))
     // More than one may come, and one that nobody hears ends this process.
     child.on('error', () => this.#running.delete(child))

@@ -81,5 +81,7 @@ export const MAX_ANSWERED = 8
 export const DATA_WINDOW_BYTES = 1024 * 1024
 /** Data channels of a node, each a process of some 50 MB. */
 export const MAX_DATA_CHANNELS = 8
+/** Of these with one peer: one in use, one that replaces it when its path has died, and one whose process ends. */
+export const MAX_DATA_CHANNELS_PER_PEER = 3
 /** After its socket has closed, for the last bytes to leave. */
 export const DATA_CHANNEL_LINGER_MS = 2_000

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { sendMessage } from '../frames.ts'
 import { identityOf, type PunchNode, startPunchNode } from './fixtures/punch-node.ts'
-import { decodeMessage } from './messages.ts'
+import { type Candidates, decodeMessage, Talk } from './messages.ts'
 
 /** Two nodes on loopback, connected as over a relay. */
 async function withPair(
@@ -108,6 +108,50 @@ test('stopping in the middle ends the attempt and leaves nothing open', async ()
     expect(await punching).toMatchObject({ ok: false, reason: expect.stringContaining('stops') })
     await expect.poll(sockets).toBeLessThanOrEqual(before)
   })
+})
+
+test('many ports are tried only of an address at which a relay has seen the peer', async () => {
+  const [seen, foreign] = ['198.51.100.9', '203.0.113.5'] as const
+  const answers: (boolean | undefined)[] = []
+  const stun = {
+    bindingTcp: async () => ({
+      mapped: { host: '198.51.100.7', port: 7 },
+      local: { host: '127.0.0.1', port: 7 },
+      other: undefined,
+      socket: new Socket(),
+    }),
+    bindingUdp: async () => ({ host: '198.51.100.7', port: 7, other: undefined, origin: undefined }),
+  }
+  const stunServers = () => [{ id: 'relay', host: '127.0.0.1', port: 9, alternatePort: 10 }]
+  const wasSeenAt = (_peer: string, host: string) => host === seen
+  await withPair(
+    async (a, b) => {
+      for (const [tcpHost, udpHost] of [
+        [seen, seen],
+        [foreign, foreign],
+        [seen, foreign],
+      ] as const) {
+        const stream = await a.opener.openOn(b.id, '/warren/punch/1', {})
+        const talk = new Talk(stream)
+        await talk.say({ type: 'begin', nonce: '0'.repeat(32) })
+        const candidates: Candidates = {
+          tcp: { mapping: 'depends', own: [], listening: [], dialling: [{ host: tcpHost, port: 5 }] },
+          udp: { mapping: 'depends', addresses: [{ host: udpHost, port: 5 }], channel: true },
+          birthday: true,
+        }
+        await talk.say({ type: 'offer', candidates })
+        const { signal } = new AbortController()
+        await talk.hear(['ready'], signal)
+        answers.push((await talk.hear(['answer'], signal)).candidates.birthday)
+        stream.destroy()
+        const served = () => b.counters.entries().filter(([key]) => key.startsWith('net_punch{')).length
+        await expect.poll(served).toBe(1)
+        await expect.poll(() => b.counters.get('net_punch', { side: 'second', outcome: 'failed' })).toBe(answers.length)
+      }
+    },
+    [{}, { stun, stunServers, wasSeenAt } as never],
+  )
+  expect(answers).toEqual([true, false, false])
 })
 
 test('a peer that asks again and again is declined', async () => {

@@ -37,6 +37,8 @@ export interface PuncherInit {
   localAddresses(): readonly Address[]
   /** Multiaddrs at which others can reach the listener through a router. */
   mappedAddresses(): readonly string[]
+  /** Whether a relay has seen a peer at this IP address; many ports are tried nowhere else. */
+  wasSeenAt(peer: string, host: string): boolean
   clock: Clock
   log: Logger
   counters: Counters
@@ -208,11 +210,13 @@ class NodePuncher implements Puncher {
     const { upgrader, clock } = this.#init
     const hosts = this.#hosts()
     const takeBirthday = (): boolean => this.#birthdayRate.take(peer) && this.#birthdayTotal.take('all')
-    const openOwn = (ends: AbortSignal): Promise<Ports> => this.#openPorts(hosts, ends)
-    return { peer, stream, upgrader, channels: this.#channels, hosts, takeBirthday, openPorts: openOwn, clock, signal }
+    const openOwn = (ends: AbortSignal): Promise<Ports> => this.#openPorts(peer, { hosts, signal: ends })
+    const wasSeenAt = (host: string): boolean => this.#init.wasSeenAt(peer, host)
+    const channels = this.#channels
+    return { peer, stream, upgrader, channels, hosts, takeBirthday, wasSeenAt, openPorts: openOwn, clock, signal }
   }
 
-  #openPorts(hosts: readonly string[], signal: AbortSignal): Promise<Ports> {
+  #openPorts(peer: string, { hosts, signal }: { hosts: readonly string[]; signal: AbortSignal }): Promise<Ports> {
     const { stunServers, mappedAddresses, localAddresses: listeners, stun = { bindingTcp, bindingUdp } } = this.#init
     const local = listeners().flatMap(({ host, port }) =>
       scopeOf(host) === 'other' ? familyOf(hosts, host).map((each) => ({ host: each, port })) : [{ host, port }],
@@ -223,7 +227,7 @@ class NodePuncher implements Puncher {
       servers: stunServers(),
       hosts,
       own: [...mapped, ...local.filter(({ host }) => hosts.includes(host))],
-      channel: this.#channels.canOpen(),
+      channel: this.#channels.canOpen(peer),
       signal,
     })
   }

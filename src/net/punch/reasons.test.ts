@@ -17,6 +17,11 @@ test('a failure names what stood in the way, and whether trying again is pointle
   })
   expect(said(side('depends'), side('same')).reason).toMatch(/^this node's NAT .* probing .*; UDP did not get through/)
   expect(said(side('same'), side('depends')).reason).toMatch(/^the other side's NAT/)
+  const unprobed = { mine: side('same', 'same', { birthday: false }), theirs: side('depends'), udp: 'no way' } as const
+  expect(reasonOf(unprobed).reason).toContain('is not probed for so often')
+  expect(reasonOf({ ...unprobed, unseen: '198.51.100.9' }).reason).toContain(
+    'no relay has seen the other side at 198.51.100.9',
+  )
   expect(said(side('same', 'blocked'), side('same'))).toEqual({
     reason: expect.stringMatching(/drop TCP .*; UDP is blocked at this node$/),
     permanent: false,

@@ -7,6 +7,8 @@ export interface Failure {
   readonly mine: Candidates
   readonly theirs: Candidates
   readonly udp: UdpProgress
+  /** Where the other side says to be probed, and no relay has seen it. */
+  readonly unseen?: string | undefined
 }
 
 /** The reason, and whether another attempt is pointless until a network changes. */
@@ -26,18 +28,17 @@ export function reasonOf(failure: Failure): { reason: string; permanent: boolean
 
 const PER_DESTINATION = 'per destination (APDM)'
 
-function tcpReason({ mine, theirs }: Failure): string {
+function tcpReason({ mine, theirs, unseen }: Failure): string {
   const [own, other] = [mine.tcp.mapping, theirs.tcp.mapping]
   if (own === 'depends' && other === 'depends') return `both NATs map ${PER_DESTINATION}`
   if (own === 'blocked') return 'no relay answers STUN over TCP to this node'
   if (other === 'blocked') return 'no relay answers STUN over TCP to the other side'
   if (own === 'depends' || other === 'depends') {
     const whose = own === 'depends' ? "this node's" : "the other side's"
-    const probing =
-      mine.birthday && theirs.birthday
-        ? 'and probing for its port found none'
-        : 'and its port is not probed for so often'
-    return `${whose} NAT maps ${PER_DESTINATION}, ${probing}`
+    const declined =
+      unseen === undefined ? 'its port is not probed for so often' : `no relay has seen the other side at ${unseen}`
+    const probing = mine.birthday && theirs.birthday ? 'probing for its port found none' : declined
+    return `${whose} NAT maps ${PER_DESTINATION}, and ${probing}`
   }
   return 'the routers drop TCP that is not asked for, and simultaneous opening did not get through'
 }

@@ -19,6 +19,7 @@ export function isUdpWorthIt(mine: Candidates, theirs: Candidates): boolean {
 }
 
 interface UdpInit extends Stage {
+  peer: string
   talk: Talk
   key: Buffer
   channels: DataChannels
@@ -27,7 +28,7 @@ interface UdpInit extends Stage {
 
 /** Searches, makes the channel, and enters it into the contest. Rejects where it does not get there in time. */
 export async function tryUdp(init: UdpInit): Promise<void> {
-  const { side, talk, channels, contest, clock, signal, rttMs, onProgress } = init
+  const { side, peer, talk, channels, contest, clock, signal, rttMs, onProgress } = init
   onProgress('no way')
   const way = await withTimeout(
     'the search for a way over UDP',
@@ -41,6 +42,7 @@ export async function tryUdp(init: UdpInit): Promise<void> {
     DATA_CHANNEL_TIMEOUT_MS + 8 * rttMs,
     (ends) =>
       channels.open({
+        peer,
         isFirst: side === 'first',
         localPort: way.localPort,
         remote: way.remote,

@@ -7,7 +7,7 @@ import type { CircuitLimits } from './messages.ts'
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** How a circuit ended: by its own ends, by a broken one, or by the relay. */
-export type CircuitEnd = 'done' | 'broken' | 'circuit_bytes' | 'circuit_time' | 'removed' | 'stopping'
+export type CircuitEnd = 'done' | 'broken' | 'circuit_bytes' | 'circuit_time' | 'displaced' | 'removed' | 'stopping'
 
 interface CircuitInit {
   readonly id: string
@@ -28,6 +28,8 @@ export class Circuit {
   readonly to: string
   readonly since: number
   bytes = 0
+  /** When bytes last passed, by the monotonic clock; at first when it was made. */
+  usedMs: number
   readonly #init: CircuitInit
   readonly #directions: Direction[] = []
   readonly #over = Promise.withResolvers<CircuitEnd>()
@@ -42,6 +44,12 @@ export class Circuit {
     this.from = init.from
     this.to = init.to
     this.since = init.clock.now()
+    this.usedMs = init.clock.monotonicMs()
+  }
+
+  /** Whether it has been ended; it takes its place until both ends have heard why. */
+  get ends(): boolean {
+    return this.#end !== undefined
   }
 
   /** Takes both streams over; resolves when both are closed. */
@@ -82,6 +90,7 @@ export class Circuit {
   #take(bytes: number): number {
     const { limits, onBytes } = this.#init
     this.bytes += bytes
+    this.usedMs = this.#init.clock.monotonicMs()
     if (limits.bytes > 0 && this.bytes >= limits.bytes) this.end('circuit_bytes')
     return onBytes(bytes)
   }

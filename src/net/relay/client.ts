@@ -2,6 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import type { z } from 'zod'
 import { toWarrenError } from '../../base/errors.ts'
 import { EventBus } from '../../base/events.ts'
+import { plainHost } from '../../base/ip-scope.ts'
 import { TokenBuckets } from '../../base/token-buckets.ts'
 import { withTimeout } from '../../base/wait.ts'
 import { BoundedLog } from '../bounded-log.ts'
@@ -11,6 +12,8 @@ import type { Direction, SignalOptions, Stream } from '../types.ts'
 import {
   CONNECT_TIMEOUT_MS,
   HEAD_TIMEOUT_MS,
+  MAX_SEEN,
+  MAX_SEEN_PEERS,
   RELAY_PROTOCOL,
   STOP_PROTOCOL,
   STOP_RATE,
@@ -53,6 +56,8 @@ class Client implements RelayClient {
   readonly #strangers: TokenBuckets
   /** By relay and circuit: the relay may say why it ends one. */
   readonly #circuits = new Map<string, OwnCircuit>()
+  /** Where relays have seen peers. */
+  readonly #seen = new Map<string, Set<string>>()
   #endHandling: (() => void) | undefined
 
   constructor(init: RelayClientInit) {
@@ -98,6 +103,10 @@ class Client implements RelayClient {
     return this.#keeper.list()
   }
 
+  wasSeenAt(peer: string, host: string): boolean {
+    return this.#seen.get(peer)?.has(plainHost(host)) === true
+  }
+
   async dial(relay: string, peer: string, { signal }: SignalOptions): Promise<Connection> {
     const stream = await withTimeout(
       `reaching ${peer} over the relay ${relay}`,
@@ -115,6 +124,7 @@ class Client implements RelayClient {
       stream.destroy()
       throw errorOf(answer.code, `the relay ${relay}: ${answer.message}`)
     }
+    this.#noteSeen(peer, answer.seen)
     this.#track(answer.circuit, { relay, peer, stream })
     return stream
   }
@@ -202,6 +212,7 @@ class Client implements RelayClient {
       return sayLast(stream, { ok: false, ...refusal }, clock)
     }
     if (head.kind === 'passage') return this.#onStranger({ relay, peer: head.peer, stream })
+    this.#noteSeen(head.peer, head.seen)
     const circuit = { relay, peer: head.peer, stream }
     this.#track(head.circuit, circuit)
     await sendMessage(stream, { ok: true })
@@ -241,6 +252,15 @@ class Client implements RelayClient {
     return undefined
   }
 
+  #noteSeen(peer: string, hosts: readonly string[]): void {
+    if (hosts.length === 0) return
+    const all = [...(this.#seen.get(peer) ?? []), ...hosts.map(plainHost)]
+    this.#seen.delete(peer)
+    // Of several relays, and the latest: a laptop moves.
+    this.#seen.set(peer, new Set(all.slice(-2 * MAX_SEEN)))
+    if (this.#seen.size > MAX_SEEN_PEERS) this.#seen.delete(this.#seen.keys().next().value as string)
+  }
+
   #track(circuit: string, own: OwnCircuit): void {
     const key = `${own.relay} ${circuit}`
     if (own.stream.closed || this.#circuits.has(key)) return
@@ -262,7 +282,7 @@ class Client implements RelayClient {
 }
 
 /** What a relay names comes from outside: it must not make counters without end. */
-const KNOWN_ENDS = new Set(['circuit_bytes', 'circuit_time', 'removed', 'stopping'])
+const KNOWN_ENDS = new Set(['circuit_bytes', 'circuit_time', 'displaced', 'removed', 'stopping'])
 
 interface ReserveOptions {
   readonly fresh: boolean

@@ -54,6 +54,10 @@ export const EXTRA_STREAMS = 8
  * deploy token can work at once. Keeps a peer from using up the circuits of another.
  */
 export const CIRCUITS_PER_PAIR = 4
+/** Addresses at which a relay says that it sees a peer: one a family, and those of a change of networks. */
+export const MAX_SEEN = 4
+/** Peers whose addresses, as relays saw them, are remembered: more than a fleet has nodes behind NAT. */
+export const MAX_SEEN_PEERS = 2_000
 /** Traffic that may come in one go where a rate is set. */
 export const RATE_BURST_MS = 1_000
 

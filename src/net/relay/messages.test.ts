@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ManualClock } from '../../base/clock.ts'
 import { peerIdOf } from '../../identity/index.ts'
-import { MAX_RESERVATION_MS } from './constants.ts'
+import { MAX_RESERVATION_MS, MAX_SEEN } from './constants.ts'
 import {
   clientWord,
   connectAnswer,
@@ -24,6 +24,7 @@ const beat = fc.integer({ min: 1_000, max: 60_000 })
 const circuit = fc.stringMatching(/^[0-9a-f]{16}$/)
 const code = fc.stringMatching(/^[a-z_]{1,64}$/)
 const message = fc.stringMatching(/^[\x20-\x7e]{0,512}$/)
+const seen = fc.array(fc.oneof(fc.ipV4(), fc.ipV6()), { maxLength: MAX_SEEN })
 const limits = fc.record({ bytes: number, ms: number })
 const refusal = fc.record({ ok: fc.constant(false), code, message })
 const MESSAGES = [
@@ -37,8 +38,8 @@ const MESSAGES = [
   ],
   [clientWord, fc.record({ kind: fc.constant('beat'), seq: number, beat_ms: beat, renew: fc.boolean() })],
   [relayWord, fc.record({ kind: fc.constant('end'), code, message })],
-  [connectAnswer, fc.oneof(refusal, fc.record({ ok: fc.constant(true), circuit, limits }))],
-  [stopHead, fc.record({ kind: fc.constant('stop'), peer: fc.constant(peer), circuit, limits })],
+  [connectAnswer, fc.oneof(refusal, fc.record({ ok: fc.constant(true), circuit, limits, seen }))],
+  [stopHead, fc.record({ kind: fc.constant('stop'), peer: fc.constant(peer), circuit, limits, seen })],
   [stopHead, fc.record({ kind: fc.constant('passage'), peer: fc.constant(peer) })],
   [stopAnswer, refusal],
 ] as const

@@ -1,9 +1,10 @@
+import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { z } from 'zod'
 import { publicKeyOfPeer } from '../../identity/index.ts'
 import { netErrors } from '../errors.ts'
 import { readMessage } from '../frames.ts'
-import { HEAD_BYTES, MAX_BEAT_MS, MAX_RESERVATION_MS, MIN_BEAT_MS } from './constants.ts'
+import { HEAD_BYTES, MAX_BEAT_MS, MAX_RESERVATION_MS, MAX_SEEN, MIN_BEAT_MS } from './constants.ts'
 
 const peer = z
   .string()
@@ -21,6 +22,16 @@ const message = z
 const beat = z.int().min(MIN_BEAT_MS).max(MAX_BEAT_MS)
 const refusal = z.object({ ok: z.literal(false), code, message })
 const circuit = z.string().regex(/^[0-9a-f]{16}$/)
+/** The IP addresses at which the relay sees the other end; a relay of an earlier release says none. */
+const seen = z
+  .array(
+    z
+      .string()
+      .max(45)
+      .refine((host) => isIP(host) !== 0, 'must be an IP address'),
+  )
+  .max(MAX_SEEN)
+  .default([])
 
 /** What a circuit may carry: bytes both ways together, and milliseconds; 0 is no limit. */
 const circuitLimits = z.object({ bytes: number, ms: number })
@@ -62,13 +73,13 @@ export type RelayWord = z.output<typeof relayWord>
 
 /** The answer to `connect`; after a good one come the bytes of the circuit. */
 export const connectAnswer = z.discriminatedUnion('ok', [
-  z.object({ ok: z.literal(true), circuit, limits: circuitLimits }),
+  z.object({ ok: z.literal(true), circuit, limits: circuitLimits, seen }),
   refusal,
 ])
 
 /** First message on a stream of a relay: a circuit, a stranger that asks for admission, or why a circuit ended. */
 export const stopHead = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('stop'), peer, circuit, limits: circuitLimits }),
+  z.object({ kind: z.literal('stop'), peer, circuit, limits: circuitLimits, seen }),
   z.object({ kind: z.literal('passage'), peer }),
   z.object({ kind: z.literal('ended'), circuit, code, message }),
 ])

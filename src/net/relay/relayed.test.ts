@@ -40,19 +40,15 @@ test('two nodes that nobody can dial are connected over a relay, encrypted and p
   to.handle('/warren/echo/1', (stream) => void stream.pipe(stream))
   const address = `${addressOf(relay)}/p2p-circuit/p2p/${to.id}`
   expect(await from.connect(address)).toBe(to.id)
-  expect(from.connections().find(({ peer }) => peer === to.id)).toMatchObject({
-    relayed: true,
-    kind: 'relayed',
-    via: relay.id,
-    encryption: 'TLS 1.3',
-    direction: 'outbound',
-  })
+  // The other side may have dialled too: it has heard where this one is.
+  const dialled = from.connections().find(({ peer, direction }) => peer === to.id && direction === 'outbound')
+  expect(dialled).toMatchObject({ relayed: true, kind: 'relayed', via: relay.id, encryption: 'TLS 1.3' })
   const stream = await from.open(to.id, '/warren/echo/1')
   const bytes = Buffer.alloc(1_000_000, 5)
   stream.end(bytes)
   expect(Buffer.concat(await stream.toArray()).equals(bytes)).toBe(true)
   expect(await from.ping(to.id)).toBeGreaterThan(0)
-  expect(relay.reach().relay?.circuits).toMatchObject([{ from: from.id, to: to.id }])
+  expect(relay.reach().relay?.circuits).toContainEqual(expect.objectContaining({ from: from.id, to: to.id }))
 })
 
 test('a relay that brings another peer than the one asked for is caught by both, and neither is connected', async () => {

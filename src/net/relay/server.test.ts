@@ -65,11 +65,13 @@ test('reservations are limited, and the limit says so by its code', async () => 
   expect(await word(await ask(other, relay, reserve()))).toMatchObject({ ok: true })
 })
 
-test('who may not use the relay, or is not connected directly, gets no reservation', async () => {
+test('who may not use the relay, or is not connected directly, gets neither reservation nor circuit', async () => {
   const first = await relayAndPeer({ mayUse: () => false })
   expect(await word(await ask(first.peer, first.relay, reserve()))).toMatchObject({ ok: false, code: 'not_allowed' })
-  const second = await relayAndPeer({ observed: () => null })
+  const second = await relayAndPeer({ observed: () => [] })
   expect(await word(await ask(second.peer, second.relay, reserve()))).toMatchObject({ ok: false, code: 'not_allowed' })
+  const connect = { kind: 'connect', peer: peerIdOf(randomBytes(32)) }
+  expect(await word(await ask(second.peer, second.relay, connect))).toMatchObject({ ok: false, code: 'not_allowed' })
 })
 
 test('a client that is silent for three beats loses its reservation and is told why', async () => {

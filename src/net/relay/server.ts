@@ -10,6 +10,7 @@ import {
   CIRCUITS_PER_PAIR,
   EXTRA_STREAMS,
   HEAD_TIMEOUT_MS,
+  MAX_SEEN,
   NOTICE_TIMEOUT_MS,
   RELAY_PROTOCOL,
   REQUEST_RATE,
@@ -27,6 +28,7 @@ import type { PassageWish, RelayServer, RelayServerInit, RelayServerStatus } fro
 const END_WORDS: Partial<Record<CircuitEnd, string>> = {
   circuit_bytes: 'it carried as many bytes as this relay lets a circuit carry',
   circuit_time: 'it lasted as long as this relay lets a circuit last',
+  displaced: 'another node needed its place, and these two have others',
   removed: 'one of the two nodes is not served any more',
   stopping: 'the relay stops',
 }
@@ -109,7 +111,9 @@ class Server implements RelayServer {
   status(): RelayServerStatus {
     const circuits = [...this.#circuits.values()].map(({ from, to, since, bytes }) => ({ from, to, since, bytes }))
     return {
-      reservations: this.#reservations.list().map((each) => ({ ...each, circuits: this.#circuitsOf(each.peer) })),
+      reservations: this.#reservations
+        .list()
+        .map((each) => ({ ...each, circuits: this.#circuitsOf(each.peer).length })),
       circuits,
       limits: this.#init.limits,
     }
@@ -137,17 +141,20 @@ class Server implements RelayServer {
     if (!this.#init.mayUse(peer)) {
       return this.#refuse(stream, { code: 'not_allowed', message: 'this relay serves members of its network only' })
     }
+    const [address] = this.#init.observed(peer)
+    if (address === undefined) {
+      // Else circuits could be led through relay after relay.
+      return this.#refuse(stream, { code: 'not_allowed', message: 'a request to this relay needs a direct connection' })
+    }
     if (head.kind === 'connect') return this.#connect(stream, head.peer)
-    const address = this.#init.observed(peer)
-    const refusal = this.#refusalOfReservation(peer, address)
+    const refusal = this.#refusalOfReservation(peer)
     if (refusal !== undefined) return this.#refuse(stream, refusal)
     counters.add('relay_reservations')
     await this.#reservations.hold(stream, { address, beatMs: head.beat_ms })
   }
 
-  #refusalOfReservation(peer: string, address: string | null): Refusal | undefined {
+  #refusalOfReservation(peer: string): Refusal | undefined {
     const { maxReservations } = this.#init.limits
-    if (address === null) return { code: 'not_allowed', message: 'a reservation needs a direct connection' }
     if (this.#reservations.has(peer) || this.#reservations.size < maxReservations) return undefined
     return { code: 'limit_reached', message: `this relay holds ${maxReservations} reservations, and no more` }
   }
@@ -158,18 +165,25 @@ class Server implements RelayServer {
       return { code: 'no_reservation', message: 'that node holds no reservation here' }
     }
     if (!this.#init.mayUse(to)) return { code: 'not_allowed', message: 'this relay does not serve that node' }
-    const ofPair = [...this.#circuits.values()].filter((each) => isPair(each, from, to)).length
+    const ofPair = this.#circuitsOf(from).filter((each) => each.from === to || each.to === to).length
     if (ofPair >= CIRCUITS_PER_PAIR) return full(`these two nodes have ${ofPair} circuits already`)
+    if (this.#circuits.size >= maxCircuits) return full(`this relay has ${maxCircuits} circuits already`)
+    const displaced: Circuit[] = []
     for (const peer of [from, to]) {
-      if (this.#circuitsOf(peer) >= circuitsPerPeer) return full(`${peer} has ${circuitsPerPeer} circuits already`)
+      const circuits = this.#circuitsOf(peer).filter((each) => !displaced.includes(each))
+      if (circuits.length < circuitsPerPeer) continue
+      const dialled = circuits.filter((each) => each.to === peer)
+      const circuit = leastOfLargestShare(dialled, ofPair + 1)
+      if (circuit === undefined) return full(`${peer} has ${circuitsPerPeer} circuits already`)
+      displaced.push(circuit)
     }
-    return this.#circuits.size >= maxCircuits ? full(`this relay has ${maxCircuits} circuits already`) : undefined
+    for (const circuit of displaced) circuit.end('displaced')
+    return undefined
   }
 
-  #circuitsOf(peer: string): number {
-    let count = 0
-    for (const { from, to } of this.#circuits.values()) if (from === peer || to === peer) count++
-    return count
+  /** Those that a peer has and keeps. */
+  #circuitsOf(peer: string): Circuit[] {
+    return [...this.#circuits.values()].filter(({ from, to, ends }) => !ends && (from === peer || to === peer))
   }
 
   async #connect(near: Stream, to: string): Promise<void> {
@@ -182,7 +196,8 @@ class Server implements RelayServer {
       const far = await this.#reach(near, circuit)
       if ('code' in far) return await this.#refuse(near, far)
       // Sent without waiting: a dialler that reads nothing is held by its circuit, which has an end.
-      sendMessage(near, { ok: true, circuit: circuit.id, limits: this.#circuitLimits }).catch(() => undefined)
+      const answer = { ok: true, circuit: circuit.id, limits: this.#circuitLimits, seen: this.#seenAt(to) }
+      sendMessage(near, answer).catch(() => undefined)
       counters.add('relay_circuits')
       const end = await circuit.join(near, far)
       this.#account(circuit, end)
@@ -239,8 +254,15 @@ class Server implements RelayServer {
   }
 
   #callTarget({ id, from, to }: Circuit, signal: AbortSignal): Promise<Stream | Refusal> {
-    const head = { kind: 'stop', peer: from, circuit: id, limits: this.#circuitLimits } satisfies StopHead
+    const seen = this.#seenAt(from)
+    const head = { kind: 'stop', peer: from, circuit: id, limits: this.#circuitLimits, seen } satisfies StopHead
     return callTarget(this.#init.opener, to, { head, signal })
+  }
+
+  /** The addresses from which a peer is connected here, which the other end has from nobody else. */
+  #seenAt(peer: string): string[] {
+    const hosts = this.#init.observed(peer).flatMap((text) => /^\/ip[46]\/([^/]+)\//.exec(text)?.[1] ?? [])
+    return [...new Set(hosts)].slice(0, MAX_SEEN)
   }
 
   async #tellEnd(peers: readonly string[], { circuit, end }: { circuit: string; end: CircuitEnd }): Promise<void> {
@@ -263,8 +285,15 @@ class Server implements RelayServer {
   }
 }
 
-function isPair(circuit: Circuit, a: string, b: string): boolean {
-  return (circuit.from === a && circuit.to === b) || (circuit.from === b && circuit.to === a)
+/**
+ * Of the circuits that others have dialled to a peer the one to give up for a newcomer: of those of whoever has most, the
+ * one that has been silent longest. None where nobody has more than `above`, so that two never take each other's place in
+ * turn.
+ */
+function leastOfLargestShare(circuits: readonly Circuit[], above: number): Circuit | undefined {
+  const shares = Map.groupBy(circuits, ({ from }) => from)
+  const [largest = []] = [...shares.values()].sort((a, b) => b.length - a.length)
+  return largest.length > above ? largest.toSorted((a, b) => a.usedMs - b.usedMs)[0] : undefined
 }
 
 function full(message: string): Refusal {

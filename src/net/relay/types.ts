@@ -29,8 +29,8 @@ export interface RelayServerInit {
   opener: StreamOpener
   /** Whether this peer may reserve, connect and be connected to. Asked often: keep it fast. */
   mayUse(peer: string): boolean
-  /** The multiaddr from which a peer is connected directly; null where it is not. Relays do not reserve over relays. */
-  observed(peer: string): string | null
+  /** The multiaddrs from which a peer is connected directly, that in use first; none where it is not. */
+  observed(peer: string): readonly string[]
   limits: RelayLimits
   clock: Clock
   log: Logger
@@ -135,6 +135,8 @@ export interface RelayClient {
   /** Asks the relays at once whether they are there, and tries those again that were not: the network has changed. */
   checkNow(): void
   reservations(): RelayReservation[]
+  /** True where a relay that brought a circuit of this node with a peer has seen that peer at this IP address. */
+  wasSeenAt(peer: string, host: string): boolean
   /**
    * A connection with a peer over a relay, encrypted and proved end to end. Fails with `peer_unreachable` (the relay),
    * `protocol_unsupported` (it is none), the `relay_…` codes, and as the upgrade does.
