@@ -5,8 +5,13 @@ export const MAX_HELPERS = 3
 export const MAX_CONSIDERED = 64
 /** Ports that one request may name: the listener, the port that a router maps to it, and the same for WebSocket. */
 export const MAX_PORTS = 4
-/** Connections that may carry a nonce, at a time: a dozen do, and strangers, who are gone after 5 s. */
+/**
+ * Connections that may carry a nonce, at a time, from addresses of which none is expected: a helper may come from another
+ * address than the one that is known, and a stranger is gone after 5 s.
+ */
 export const MAX_DOORWAYS = 64
+/** Of these and of a helper's from one address (IPv6: one /64): one to each port of a request. */
+export const MAX_DOORWAYS_PER_SOURCE = MAX_PORTS
 /** A request or an answer: four ports with their nonces are 200 bytes. */
 export const MAX_MESSAGE_BYTES = 1_024
 /** One dial-back; all ports of a request are tried side by side. */

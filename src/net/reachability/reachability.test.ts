@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -100,6 +100,35 @@ test('what came in with the nonce counts, and not what a helper says', async () 
   })
   expect(await honest.reachability.check()).toBe('public')
   expect(honest.reachability.confirmed()).toEqual(['9.9.9.9:9010'])
+})
+
+test('strangers cannot keep those out who are asked, nor one stranger all others', async () => {
+  const sockets: Socket[] = []
+  const from = (host: string, count = 1): number => {
+    let taken = 0
+    for (let n = 0; n < count; n++) {
+      const socket = Object.defineProperties(new Socket(), {
+        remoteAddress: { value: host },
+        remotePort: { value: 1_000 + n },
+      })
+      sockets.push(socket)
+      reachability.answerTcp(socket)
+      if (!socket.destroyed) taken++
+    }
+    return taken
+  }
+  const taken: Record<string, number> = {}
+  const helper = helperThat(SEEN, () => {
+    if ('helper' in taken) return
+    taken.one = from('198.51.100.1', 70)
+    taken.many = Array.from({ length: 200 }, (_, n) => from(`198.18.0.${n}`)).filter((got) => got > 0).length
+    taken.helper = from('1.1.1.1', 4)
+    taken.tooMany = from('1.1.1.1')
+  })
+  const { reachability } = node({ connections: () => THREE, helper })
+  await reachability.check()
+  expect(taken).toEqual({ one: 4, many: 60, helper: 4, tooMany: 0 })
+  for (const socket of sockets) socket.destroy()
 })
 
 test('a connection from a private address or with a nonce of nobody is not let in', async () => {

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Clock, TimerHandle } from '../../base/clock.ts'
 import type { Counters } from '../../base/counters.ts'
 import { EventBus } from '../../base/events.ts'
-import { scopeOf } from '../../base/ip-scope.ts'
+import { scopeOf, sourceKeyOf } from '../../base/ip-scope.ts'
 import type { Logger } from '../../base/log.ts'
 import { withTimeout } from '../../base/wait.ts'
 import type { Handle, StreamOpener } from '../channel.ts'
@@ -16,6 +16,7 @@ import {
   FIRST_CHECK_MS,
   MAX_CONSIDERED,
   MAX_DOORWAYS,
+  MAX_DOORWAYS_PER_SOURCE,
   MAX_HELPERS,
   MAX_MESSAGE_BYTES,
   MAX_PORTS,
@@ -59,7 +60,7 @@ export interface Reachability {
   changed(): void
   /**
    * Takes over a connection of a TCP listener of this node that began like STUN, where this node serves none: requests with
-   * the nonces of a check are answered, all else is closed, and so is what comes while 64 are there.
+   * the nonces of a check are answered, all else is closed. Those who are asked get in; of others 64 at a time, and four of one address.
    */
   answerTcp(socket: Socket): void
   /** Where this node serves STUN: true for the transaction (in hex) of a request that has a nonce of a check. */
@@ -91,8 +92,12 @@ class ReachabilityCheck implements Reachability {
   #verdict = NOT_ASKED
   #told: Reach = 'unknown'
   #isStale = false
-  /** Connections that may carry a nonce. */
-  #doorways = 0
+  /** Connections that may carry a nonce, by where they come from. */
+  readonly #doorways = new Map<string, number>()
+  /** Of these those from where no helper is known to be. */
+  #strangers = 0
+  /** Where those are who are asked now: they get in whoever else is there. */
+  readonly #askedAt = new Set<string>()
   #running: Promise<void> | undefined
   #timer: TimerHandle | undefined
   #ends = new AbortController()
@@ -164,13 +169,23 @@ class ReachabilityCheck implements Reachability {
   }
 
   answerTcp(socket: Socket): void {
-    if (this.#doorways >= MAX_DOORWAYS || this.#expected.size === 0) {
+    const source = sourceKeyOf(socket.remoteAddress ?? '')
+    const isStranger = !this.#askedAt.has(source)
+    const before = this.#doorways.get(source) ?? 0
+    const isFull = before >= MAX_DOORWAYS_PER_SOURCE || (isStranger && this.#strangers >= MAX_DOORWAYS)
+    if (isFull || this.#expected.size === 0) {
       socket.on('error', () => undefined)
       socket.destroy()
       return
     }
-    this.#doorways++
-    socket.once('close', () => void this.#doorways--)
+    this.#doorways.set(source, before + 1)
+    if (isStranger) this.#strangers++
+    socket.once('close', () => {
+      const left = (this.#doorways.get(source) ?? 1) - 1
+      if (left > 0) this.#doorways.set(source, left)
+      else this.#doorways.delete(source)
+      if (isStranger) this.#strangers--
+    })
     const { clock } = this.#init
     answerStunTcp(socket, { admits: (transaction, from) => this.admits(transaction, from), clock })
   }
@@ -213,6 +228,9 @@ class ReachabilityCheck implements Reachability {
     const { clock, log, opener } = this.#init
     const probes = ports.map((port) => ({ port, nonce: randomBytes(12).toString('hex') }))
     for (const { port, nonce } of probes) this.#expected.set(nonce, { port, hasCome: false })
+    // Helpers are of different sites, so nobody else is at the same.
+    const source = sourceKeyOf(host)
+    this.#askedAt.add(source)
     try {
       const talk = async (signal: AbortSignal): Promise<Finding | undefined> => {
         const stream = await opener.openOn(peer, REACH_PROTOCOL, { direct: true, signal })
@@ -238,6 +256,7 @@ class ReachabilityCheck implements Reachability {
       return undefined
     } finally {
       for (const { nonce } of probes) this.#expected.delete(nonce)
+      this.#askedAt.delete(source)
     }
   }
 
