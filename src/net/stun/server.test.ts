@@ -21,19 +21,26 @@ const TWO = { host: '127.0.0.2', interface: 'lo' }
 const TRANSACTION = Buffer.alloc(12, 5)
 
 async function serve(init: Partial<StunServerInit> = {}) {
-  const counters = new Counters()
-  const server = createStunServer({
-    port: 0,
-    addresses: () => [ONE, TWO],
-    clock: systemClock,
-    log: silentLogger,
-    counters,
-    ...init,
-  })
-  ends.push(() => server.stop())
-  await server.start()
-  const { udp, alternateUdp, alternateTcp } = server.ports()
-  return { server, counters, port: udp as number, alternate: alternateUdp as number, tcp: alternateTcp as number }
+  // The second TCP port has the number of the second UDP port, which some connection of this machine may have as its own.
+  for (let left = 10; ; left--) {
+    const counters = new Counters()
+    const server = createStunServer({
+      port: 0,
+      addresses: () => [ONE, TWO],
+      clock: systemClock,
+      log: silentLogger,
+      counters,
+      ...init,
+    })
+    await server.start()
+    const { udp: port, alternateUdp: alternate, alternateTcp: tcp } = server.ports()
+    if (port !== null && alternate !== null && tcp !== null) {
+      ends.push(() => server.stop())
+      return { server, counters, port, alternate, tcp }
+    }
+    await server.stop()
+    if (left === 0) throw new Error('this machine gives no ports')
+  }
 }
 
 async function udpSocket(type: 'udp4' | 'udp6' = 'udp4'): Promise<UdpSocket> {
