@@ -1,23 +1,29 @@
 import { randomBytes } from 'node:crypto'
 import type { Connection, StreamMessageEvent } from '@libp2p/interface'
 import type { Clock } from '../base/clock.ts'
+import { WarrenError } from '../base/errors.ts'
 import { withTimeout } from '../base/wait.ts'
 import { EARLY, PING_BYTES, PING_PROTOCOL } from './constants.ts'
+import { netErrors } from './errors.ts'
 import type { SignalOptions } from './types.ts'
 
 /**
  * The round trip over one connection in milliseconds, without the time for opening the stream. Rejects with
- * `timed_out`, or as the connection fails.
+ * `timed_out`, with `peer_unreachable` where the stream or its connection ends before, or with the signal's reason.
  */
 export function pingConnection(
   connection: Connection,
   { timeoutMs, signal, clock }: SignalOptions & { timeoutMs: number; clock: Clock },
 ): Promise<number> {
-  return withTimeout(
-    `a ping to ${connection.remotePeer.toString()}`,
-    timeoutMs,
-    (inner) => roundTrip(connection, inner),
-    { signal, clock },
+  const peer = connection.remotePeer.toString()
+  return withTimeout(`a ping to ${peer}`, timeoutMs, (inner) => roundTrip(connection, inner), { signal, clock }).catch(
+    (thrown: unknown) => {
+      if (thrown instanceof WarrenError || signal?.aborted) throw thrown
+      throw netErrors.peer_unreachable(`the connection with ${peer} ended before a ping was answered`, {
+        hint: 'Try again: a connection that is lost is replaced. Which path there is now: warren peers',
+        cause: thrown,
+      })
+    },
   )
 }
 

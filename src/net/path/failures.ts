@@ -1,5 +1,5 @@
 import type { Clock } from '../../base/clock.ts'
-import { endpointOf, withoutPeer } from './address-words.ts'
+import { endpointOf, reachOf, withoutPeer } from './address-words.ts'
 import { MAX_RECORDS } from './limits.ts'
 
 /** A way to a peer that was tried in vain. */
@@ -50,9 +50,11 @@ export class FailureBook {
     this.#peers.delete(peer)
   }
 
-  /** In a line, of these ways; null where none of them has failed. */
-  why(peer: string, ways: readonly Failure['way'][]): string | null {
-    const failures = [...(this.#peers.get(peer)?.failures.values() ?? [])].filter(({ way }) => ways.includes(way))
+  /** In a line, of these ways; null where none of them has failed. With `far` without addresses of private networks. */
+  why(peer: string, ways: readonly Failure['way'][], { far = false } = {}): string | null {
+    const failures = [...(this.#peers.get(peer)?.failures.values() ?? [])].filter(
+      ({ way, what }) => ways.includes(way) && !(far && way === 'direct' && isPrivate(what)),
+    )
     const parts = ways.flatMap((way) => this.#describe(failures.filter((failure) => failure.way === way)))
     return parts.length === 0 ? null : parts.join('; ')
   }
@@ -82,6 +84,11 @@ export class FailureBook {
     if (this.#peers.size > MAX_RECORDS) this.#peers.delete(this.#peers.keys().next().value as string)
     return entry
   }
+}
+
+function isPrivate(address: string): boolean {
+  const endpoint = endpointOf(withoutPeer(address))
+  return endpoint !== undefined && reachOf(endpoint) === 'private'
 }
 
 /** `192.0.2.7:9010`, `[2001:db8::7]:9010`. */

@@ -13,7 +13,10 @@ interface Known {
 
 const STILL_LOOKING = 'a direct way is still looked for'
 
-/** The path to a peer now. What others can be told first is why no hole was made, then which addresses are silent. */
+/**
+ * The path to a peer now. What others can be told first is why no hole was made, then which addresses are silent: behind
+ * routers that cannot be got through, those of private networks go without saying.
+ */
 export function pathInfoOf(peer: string, { connections, failures, whyUntried }: Known): PathInfo {
   const best = connections.find(({ relayed }) => !relayed) ?? connections[0]
   const triedMs = failures.triedMs(peer)
@@ -22,6 +25,7 @@ export function pathInfoOf(peer: string, { connections, failures, whyUntried }: 
     return { state: 'none', kind: null, via: null, lan: false, why, triedMs }
   }
   const { kind, via, lan, relayed } = best
-  const why = relayed ? (failures.why(peer, ['punch', 'direct']) ?? whyUntried() ?? STILL_LOOKING) : null
+  const far = failures.why(peer, ['punch']) !== null
+  const why = relayed ? (failures.why(peer, ['punch', 'direct'], { far }) ?? whyUntried() ?? STILL_LOOKING) : null
   return { state: relayed ? 'relayed' : 'direct', kind, via, lan, why, triedMs }
 }
