@@ -7,7 +7,16 @@ import type { StreamOpener } from '../channel.ts'
 import { readMessage, sendMessage } from '../frames.ts'
 import type { Stream } from '../types.ts'
 import { RELAY_PROTOCOL, STOP_PROTOCOL, TARGET_TIMEOUT_MS } from './constants.ts'
-import { type ClientNode, closed, LIMITS, openerOf, type RelayNode, reserved, TestNet } from './fixtures/relays.ts'
+import {
+  type ClientNode,
+  circuit,
+  closed,
+  LIMITS,
+  openerOf,
+  type RelayNode,
+  reserveAt,
+  TestNet,
+} from './fixtures/relays.ts'
 
 const nets: TestNet[] = []
 afterEach(async () => {
@@ -28,17 +37,6 @@ async function trio(options: RelayOptions = {}) {
   const [from, to] = [await net.client(), await net.client()]
   await reserveAt(to, relay)
   return { net, relay, from, to }
-}
-
-async function reserveAt(node: ClientNode, relay: RelayNode): Promise<void> {
-  node.client.setCandidates([relay.id])
-  await reserved(node.client, relay.id)
-}
-
-async function circuit(from: ClientNode, to: ClientNode, relay: RelayNode): Promise<{ near: Duplex; far: Duplex }> {
-  await from.client.dial(relay.id, to.id, {})
-  const [near, far] = await Promise.all([from.upgrader.next(), to.upgrader.next()])
-  return { near: near.channel, far: far.channel }
 }
 
 test('a dialler reaches a target over a relay: bytes go both ways, and halves close apart', async () => {
@@ -175,49 +173,6 @@ test('a rate holds a peer back without losing a byte', async () => {
     await Promise.race([ended, new Promise((resolve) => setImmediate(resolve))])
   }
   expect(received).toBe(20_000_000)
-})
-
-test('those who have filled a node with circuits make room for who has none, the longest silent one first', async () => {
-  const { net, relay, to } = await trio({ limits: { ...LIMITS, circuitsPerPeer: 4 } })
-  const [greedy, other, newcomer, last] = [
-    await net.client(),
-    await net.client(),
-    await net.client(),
-    await net.client(),
-  ]
-  const silent = await circuit(greedy, to, relay)
-  const busy = [await circuit(greedy, to, relay), await circuit(greedy, to, relay), await circuit(other, to, relay)]
-  for (const { near, far } of busy) {
-    far.write('word')
-    await once(near, 'data')
-  }
-  await circuit(newcomer, to, relay)
-  await closed(silent.near)
-  expect(silent.near.errored).toMatchObject({ code: 'relay_circuit_ended' })
-  const sources = () => relay.server.status().circuits.map(({ from }) => from)
-  await expect.poll(() => sources().sort()).toEqual([greedy.id, greedy.id, newcomer.id, other.id].sort())
-  expect(busy.every(({ near }) => !near.destroyed)).toBe(true)
-  await circuit(last, to, relay)
-  await expect.poll(() => sources().sort()).toEqual([greedy.id, last.id, newcomer.id, other.id].sort())
-  // With one each nobody has too many.
-  const late = await net.client()
-  await expect(late.client.dial(relay.id, to.id, {})).rejects.toMatchObject({ code: 'relay_limit_reached' })
-  await expect(newcomer.client.dial(relay.id, to.id, {})).rejects.toMatchObject({ code: 'relay_limit_reached' })
-  expect(relay.counters.get('relay_circuits_ended', { reason: 'displaced' })).toBe(2)
-})
-
-test('both ends learn where the relay sees the other one, and nothing of anybody else', async () => {
-  const places = new Map<string, string>()
-  const { relay, from, to } = await trio({ observed: (peer) => [`/ip4/${places.get(peer) ?? '192.0.2.9'}/tcp/9`] })
-  places.set(from.id, '198.51.100.1')
-  places.set(to.id, '198.51.100.2')
-  expect(from.client.wasSeenAt(to.id, '198.51.100.2')).toBe(false)
-  await circuit(from, to, relay)
-  expect(from.client.wasSeenAt(to.id, '198.51.100.2')).toBe(true)
-  expect(from.client.wasSeenAt(to.id, '::ffff:198.51.100.2')).toBe(true)
-  expect(to.client.wasSeenAt(from.id, '198.51.100.1')).toBe(true)
-  expect(to.client.wasSeenAt(from.id, '198.51.100.2')).toBe(false)
-  expect(from.client.wasSeenAt(relay.id, '198.51.100.2')).toBe(false)
 })
 
 test('one noisy peer keeps neither bytes nor circuits from the others', async () => {
