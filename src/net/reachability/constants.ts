@@ -11,7 +11,7 @@ export const MAX_PORTS = 4
  */
 export const MAX_DOORWAYS = 64
 /** Of these and of a helper's from one address (IPv6: one /64): one to each port of a request. */
-export const MAX_DOORWAYS_PER_SOURCE = MAX_PORTS
+export const MAX_DOORWAYS_PER_SOURCE = 4
 /** A request or an answer: four ports with their nonces are 200 bytes. */
 export const MAX_MESSAGE_BYTES = 1_024
 /** One dial-back; all ports of a request are tried side by side. */
