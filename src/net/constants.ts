@@ -94,6 +94,11 @@ export const MIN_PARALLEL_ATTEMPTS = 2
 /** A timer that is so late is that of a machine that does not keep up; a busy moment costs some tens of milliseconds. */
 export const OVERLOADED_AFTER_MS = 100
 
+/** Addresses kept of those that are announced for a peer: fewer than are tried at once, so that others are tried too. */
+export const MAX_DISCOVERED_ADDRESSES = 3
+/** Announcements of a peer that have it dialled: some while it starts, then one each time that somebody asks for it. */
+export const DISCOVERY_RATE = { burst: 5, perSecond: 0.1, maxKeys: 4_096 }
+
 /** mDNS name of Warren's service, so that other libp2p programs are neither found nor asked. */
 export const MDNS_SERVICE = '_warren._udp.local'
 export const MDNS_INTERVAL_MS = 10_000

@@ -9,11 +9,13 @@ import { Connector } from './connector.ts'
 import { HELD, MAX_NETWORK_KEYS, PING_TIMEOUT_MS } from './constants.ts'
 import { createDht, type Dht } from './dht/index.ts'
 import { Dialler } from './dialler.ts'
+import { Discoveries } from './discoveries.ts'
 import { netErrors } from './errors.ts'
 import type { HostKit } from './host.ts'
 import { checkIpv6Ports, listenError } from './listening.ts'
 import { multicastProblem } from './multicast.ts'
 import { createPassageDesk } from './passage-desk.ts'
+import { ownSubnets } from './path/address-words.ts'
 import { Paths } from './path/paths.ts'
 import { Requests } from './path/requests.ts'
 import { PeerWords } from './peer-words.ts'
@@ -54,6 +56,7 @@ class Libp2pNetwork implements Network {
   readonly #passages: AdmissionDesk | undefined
   readonly #words = new PeerWords()
   readonly #connector: Connector
+  readonly #discoveries: Discoveries
   /** Peers that a person has disconnected. */
   readonly #held = new Set<string>()
   readonly #refusalLog: BoundedLog
@@ -93,6 +96,13 @@ class Libp2pNetwork implements Network {
     })
     this.#table = this.#createTable()
     this.#dialler = this.#createDialler()
+    this.#discoveries = new Discoveries({
+      book: this.#book,
+      subnets: ownSubnets,
+      isConnected: (peer) => this.#table.isConnected(peer),
+      want: (peer) => this.#dialler.want(peer, peer),
+      clock,
+    })
     this.#connector = new Connector({
       table: this.#table,
       paths: () => this.#paths,
@@ -372,8 +382,7 @@ class Libp2pNetwork implements Network {
     if (peer === this.id) return
     this.events.emit('discovered', { peer, addresses })
     if (!this.#allow(peer, 'outbound').allowed) return
-    this.#book.add(peer, addresses, 'learned')
-    if (!this.#table.isConnected(peer)) this.#dialler.want(peer, peer)
+    this.#discoveries.heard(peer, addresses)
   }
 
   #warnWithoutMulticast(): void {

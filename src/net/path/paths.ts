@@ -201,7 +201,11 @@ export class Paths {
   candidates(peer: string): string[] {
     const { book } = this.#init
     const given = book.of(peer, 'given').filter((address) => (peerIn(address) ?? peer) === peer)
-    const said = [...(this.#store.of(peer)?.record.addresses ?? []), ...book.of(peer, 'learned')]
+    const said = [
+      ...(this.#store.of(peer)?.record.addresses ?? []),
+      ...book.of(peer, 'learned'),
+      ...book.of(peer, 'discovered'),
+    ]
     return inDialOrder([...given, ...this.#usable(said)], ownSubnets()).slice(0, 2 * MAX_ADDRESSES_PER_PEER)
   }
 
