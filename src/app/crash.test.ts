@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Apps } from './apps.ts'
 import type { FaultPoint } from './switch.ts'
-import { addTestPackage, createTestApps, processesOf, TEST_TRIAL } from './testing/test-node.ts'
+import { addTestPackage, BAD_TRIAL, createTestApps, processesOf, TEST_TRIAL } from './testing/test-node.ts'
 
 const CHILD = fileURLToPath(new URL('testing/crash-child.ts', import.meta.url))
 const signal = new AbortController().signal
@@ -70,7 +70,8 @@ test.each(cases)('killed at "$step", exactly one version runs afterwards: $runs'
   expect(folders).toHaveLength(apps.versions('hello').length)
 
   // The same deploy again ends where it would have ended.
-  const outcome = await apps.deploy({ instance: 'hello', digest: v2, trial: TEST_TRIAL, generation: 2 }, { signal })
+  const trial = script === STAYS_UP ? TEST_TRIAL : BAD_TRIAL
+  const outcome = await apps.deploy({ instance: 'hello', digest: v2, trial, generation: 2 }, { signal })
   expect(outcome).toMatchObject(script === STAYS_UP ? { ok: true, version: '2.0.0' } : { ok: false, version: '1.0.0' })
   expect(await processesOf(home, 'hello')).toEqual([apps.status('hello').pid])
   if (script !== STAYS_UP) return

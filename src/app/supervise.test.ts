@@ -14,7 +14,8 @@ const node = useApps()
 test('stop ends the whole tree, also what does not listen to SIGTERM and what left the session', async () => {
   const script = `trap '' TERM; setsid sh -c 'trap "" TERM; echo up; sleep 1000 & sleep 1000' & (setsid sleep 1000 &) ; while :; do sleep 1000; done`
   await node.deploy('1.0.0', script)
-  expect((await processesOf(node.home, 'hello')).length).toBeGreaterThan(3)
+  await expect.poll(() => node.lines()).toContain('up')
+  await expect.poll(async () => (await processesOf(node.home, 'hello')).length).toBeGreaterThan(3)
   await node.reopen({ stopGraceMs: 200 })
   const status = await node.apps.stopApp('hello')
   expect(status).toMatchObject({ status: 'stopped', health: 'none', pid: null, exit: 'SIGKILL', desired: 'stopped' })
@@ -29,16 +30,21 @@ test('stop ends the whole tree, also what does not listen to SIGTERM and what le
 
 test('an app that listens to SIGTERM has its grace', async () => {
   await node.deploy('1.0.0', `trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done`)
+  await expect.poll(() => node.lines()).toContain('up')
   expect(await node.apps.stopApp('hello')).toMatchObject({ exit: 'exit code 0', exit_code: 0 })
   expect(await node.lines()).toContain('bye')
 })
 
 test('an app that ends by itself is failed, what it left behind is ended, and the next daemon starts it again', async () => {
-  await node.deploy('1.0.0', '(sleep 1000 &) ; sleep 0.4; echo too bad >&2; exit 7')
+  const script = '(sleep 1000 &) ; until [ -e "$WARREN_DATA/end" ]; do sleep 0.05; done; echo too bad >&2; exit 7'
+  expect(await node.deploy('1.0.0', script)).toMatchObject({ ok: true })
+  const end = join(node.home, 'apps', 'hello', 'data', 'end')
+  await writeFile(end, '')
   await expect.poll(() => node.apps.status('hello').status).toBe('failed')
   expect(node.apps.status('hello')).toMatchObject({ exit_code: 7, desired: 'running', health: 'none' })
-  expect(node.apps.status('hello').reason).toMatch(/^exit code 7 after 0\.\d s, last line "too bad"$/)
+  expect(node.apps.status('hello').reason).toMatch(/^exit code 7 after \d+\.\d s, last line "too bad"$/)
   expect(await processesOf(node.home, 'hello')).toEqual([])
+  await rm(end)
   await node.reopen()
   expect(node.apps.status('hello')).toMatchObject({ status: 'running' })
 })

@@ -72,7 +72,7 @@ test.each([
     ])
     expect(apps).toBe(1)
     expect(await setAsideIn(at('apps', 'hurt'), 'instance.json')).toHaveLength(kept + 1)
-    expect(await logOf()).toContain('set aside as')
+    await expect.poll(logOf).toContain('set aside as')
     expect(await appProcesses(lab.home(1), 'steady')).toEqual(before)
     // The next step that the problem names.
     const package_ = await lab.pack('hurt', '1.0.0')
@@ -204,7 +204,7 @@ test.each(fatal)(
     const refused = await damaged(() => fault.damage(path))
     expect({ exit: refused.code, error: errorOf(refused) }).toMatchObject({ exit: fault.exit, error: fault.error })
     // The log tells the same, to those who were not there.
-    expect(await logOf()).toContain(errorOf(refused).code)
+    await expect.poll(logOf).toContain(errorOf(refused).code)
     expect(await appProcesses(lab.home(1), 'steady')).toEqual(before)
     await copyFile(copy, path)
     await chmod(path, 0o600)

@@ -42,12 +42,13 @@ test('daemons killed at moments of a rollout over three nodes leave each on one 
   const dice = createDice(20_260_301)
   const app = 'fleet'
   await lab.must(0, 'deploy', await lab.pack(app, '1.0.0'), '--all', '--json')
-  for (let round = 1; round <= 4; round++) {
+  // Each is the victim once.
+  for (let round = 1; round <= 3; round++) {
     const kill = { victim: round % 3, lines: 1 + dice(14) }
     const deploying = deployAndKill(await lab.pack(app, `1.${round}.0`), kill)
     // The daemon comes back while the others go on, as a supervisor would bring it.
     const restarting = expect
-      .poll(async () => (await lab.run(kill.victim, 'status')).code, { timeout: 30_000, interval: 50 })
+      .poll(async () => (await lab.run(kill.victim, 'status')).code, { timeout: 60_000, interval: 50 })
       .not.toBe(0)
       .then(() => lab.must(kill.victim, 'daemon', 'start', '--json'))
     await Promise.all([deploying, restarting])

@@ -81,7 +81,7 @@ async function watchCommandLines(): Promise<void> {
       const before = commandLines.get(pid) ?? []
       if (before.at(-1) !== line) commandLines.set(pid, [...before, line])
     }
-    await sleep(10)
+    await sleep(30)
   }
 }
 

@@ -14,6 +14,8 @@ import type { Trial } from '../trial.ts'
 
 /** Short enough for a test, long enough for a shell to fail in. */
 export const TEST_TRIAL: Trial = { minHealthyMs: 150, probeIntervalMs: 20, deadlineMs: 20_000 }
+/** For a version that ends by itself: it has all the time that it needs for that on a busy machine. */
+export const BAD_TRIAL: Trial = { ...TEST_TRIAL, minHealthyMs: 20_000, deadlineMs: 60_000 }
 
 /** A store of packages that are plain folders, for tests of what is done with them. */
 export function createTestPackages(home: string): AppPackages {

@@ -80,18 +80,18 @@ test('a name that leads where an address may lead is dialled', async () => {
 test('one that says again and again where it is has others dial it a few times at once, then in its turn', async () => {
   const { say, counters } = await startPair()
   const rounds = () => counters.get('net_dials', { outcome: 'peer_unreachable' })
-  for (let news = 0; news < 2 * NEWS_RATE.burst; news++) {
+  for (let news = 0; news < 4 * NEWS_RATE.burst; news++) {
     const before = rounds()
     // Nobody listens there.
     await say(['/ip4/127.0.0.1/tcp/1'])
     await expect
-      .poll(rounds, { timeout: 200, interval: 10 })
+      .poll(rounds, { timeout: 100, interval: 10 })
       .toBeGreaterThan(before)
       .catch(() => undefined)
   }
   expect(rounds()).toBeGreaterThanOrEqual(NEWS_RATE.burst - 1)
-  // Besides those at once, what everybody does whose dials fail: after 0.25, 1 and 2 s.
-  expect(rounds()).toBeLessThanOrEqual(NEWS_RATE.burst + 3)
+  // Besides those at once, what everybody does whose dials fail: after 0.25, 1, 2 s and so on, for as long as this took.
+  expect(rounds()).toBeLessThan(3 * NEWS_RATE.burst)
 })
 
 test('a record with an address that only looks like one is refused, and the table goes on', async () => {
