@@ -1,6 +1,6 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** What takes longest on any machine, the longest first; where no run has been timed, vitest would go by the size of files. */
+/** What takes 10 s and more, the longest first: before the first run vitest knows no more than how large files are. */
 const LONGEST = ['test/docs/guides']
 
 /** Starts the longest files first, so that no worker is left with one of them at the end. */
