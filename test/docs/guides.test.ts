@@ -11,7 +11,7 @@ import { blocksOf, firstMissing, type GuideBlock, type GuideCommand } from './gu
 
 const ROOT = join(import.meta.dirname, '../..')
 const GUIDES = ['README.md', ...readdirSync(join(ROOT, 'docs/guide')).map((name) => `docs/guide/${name}`)]
-const GUIDE_LIMIT_MS = 120_000
+const GUIDE_LIMIT_MS = 300_000
 
 /** Commands of the pages that are not run, with the reason. */
 const NOT_RUN: readonly (readonly [RegExp, string])[] = [

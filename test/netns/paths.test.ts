@@ -161,6 +161,8 @@ test.skipIf(skipped || ssh !== '')(`ssh reaches a machine behind another NAT dir
   node('b')
     .startProgram(await prepareSshd(homes.folder, SSH_PORT))
     .stderr.resume()
+  const knock = ['bash', '-c', `exec 3<>/dev/tcp/127.0.0.1/${SSH_PORT}`]
+  await expect.poll(async () => (await runOn('b', knock)).code, WITHIN).toBe(0)
   await node('b').must(['expose', 'ssh', String(SSH_PORT), '--to', 'a'])
   await untilPath('a', 'b', 'direct')
   const options = sshOptions(homes.folder, [...node('a').warren, 'proxy', 'b', 'ssh', '-'].join(' '))
