@@ -13,8 +13,8 @@ export default defineConfig({
     // Processes that tests start from the sources read them compiled from the second time on.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compiled') },
     // Only what hangs gets there: a machine may be ten times as busy, and a test that passes costs nothing by a long limit.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     expect: { poll: { timeout: 30_000, interval: 20 } },
     reporters: ['default'],
   },

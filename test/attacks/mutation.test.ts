@@ -266,4 +266,4 @@ test('malformed, changed and cruel messages from both sides change nothing, end 
     const mistakes = log.split('\n').filter((line) => /internal|unhandled/.test(line))
     expect(new Set(mistakes.map((line) => line.replace(/^\S+|peer=\S+/g, '')))).toEqual(new Set())
   }
-}, 240_000)
+})

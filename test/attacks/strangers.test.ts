@@ -105,7 +105,7 @@ for (const channel of CHANNELS) {
     expect(heard).toHaveLength(sayings.length)
     expect(Math.max(...heard)).toBe(HELLO_BYTES)
     await requireOpenForMembers()
-  }, 180_000)
+  })
 
   test(`a daemon that is sent to a stranger over ${channel} refuses it`, async () => {
     const stranger = await securedNode({ over: channel })

@@ -11,7 +11,6 @@ import { blocksOf, firstMissing, type GuideBlock, type GuideCommand } from './gu
 
 const ROOT = join(import.meta.dirname, '../..')
 const GUIDES = ['README.md', ...readdirSync(join(ROOT, 'docs/guide')).map((name) => `docs/guide/${name}`)]
-const GUIDE_LIMIT_MS = 300_000
 
 /** Commands of the pages that are not run, with the reason. */
 const NOT_RUN: readonly (readonly [RegExp, string])[] = [
@@ -26,7 +25,7 @@ const why = missing.length === 0 ? '' : ` (skipped: no ${missing.join(', no ')} 
 
 test.skipIf(missing.length > 0).for(GUIDES)(
   `%s: every command ends as the page says${why}`,
-  { timeout: GUIDE_LIMIT_MS, concurrent: true },
+  { concurrent: true },
   async (path, { expect }) => {
     const blocks = blocksOf(readFileSync(join(ROOT, path), 'utf8'))
     expect(blocks.length).toBeGreaterThan(0)

@@ -11,8 +11,6 @@ import { programPath } from '../program.ts'
 import { install, prepareSshd, REDIS, runProgram, SSH, sshOptions } from '../real-programs.ts'
 import { createHomes, type Home, type Homes, until, untilSees } from './homes.ts'
 
-const LIMIT_MS = 120_000
-
 let homes: Homes
 let office: Home
 let laptop: Home
@@ -25,13 +23,13 @@ beforeAll(async () => {
   await homes.found(office)
   laptop = await homes.join(office, 'laptop')
   await untilSees(laptop, ['laptop', 'office'])
-}, LIMIT_MS)
+})
 
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL')
   for (const server of servers) server.close()
   await homes.cleanup()
-}, LIMIT_MS)
+})
 
 interface ProxyRow {
   readonly id: string
@@ -68,9 +66,7 @@ async function shout(port: number, words: string, host = '127.0.0.1'): Promise<s
 
 const outcome = (promise: Promise<string>): Promise<string> => promise.catch(({ code }) => String(code))
 
-test('exposed, granted, reached, taken back: a member gets what it was granted, as long as it is', {
-  timeout: LIMIT_MS,
-}, async () => {
+test('exposed, granted, reached, taken back: a member gets what it was granted, as long as it is', async () => {
   const target = await startShouting()
   await office.must('expose', 'shout', String(target))
   expect(await laptop.refusal('proxy', 'office', 'shout', '0', '--background')).toBe('service_refused')
@@ -124,9 +120,7 @@ test('in the foreground a proxy says how it goes, and is gone with its command',
   await until(async () => expect(await outcome(shout(port, 'gone'))).toBe('ECONNREFUSED'))
 })
 
-test('exposures and kept proxies are there after restarts of both daemons, one of them killed', {
-  timeout: LIMIT_MS,
-}, async () => {
+test('exposures and kept proxies are there after restarts of both daemons, one of them killed', async () => {
   await office.must('expose', 'shout', String(await startShouting()), '--to', 'member')
   const { id, port } = await keep('shout')
   await office.kill()
