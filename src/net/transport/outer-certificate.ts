@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext, type SecureContext } from 'node:tls'
-import { generateKeyPair } from '@libp2p/crypto/keys'
+import { signerFromSeed } from '../../identity/index.ts'
+import { makePeerCertificate } from './peer-certificate.ts'
 
 /** Files with the certificate, and its key, that an address with `/tls/ws` shows; PEM. */
 export interface OuterCertificate {
@@ -18,9 +20,8 @@ export async function outerContext(files: OuterCertificate | undefined): Promise
     const [cert, key] = await Promise.all([readFile(files.certificate), readFile(files.key)])
     return createSecureContext({ cert, key, minVersion: 'TLSv1.2' })
   }
-  const { generateCertificate } = await import('@libp2p/tls/utils')
   return createSecureContext({
-    ...(await generateCertificate(await generateKeyPair('Ed25519'))),
+    ...(await makePeerCertificate(signerFromSeed(randomBytes(32)))),
     minVersion: 'TLSv1.2',
   })
 }

@@ -6,6 +6,7 @@ import { netErrors } from '../errors.ts'
 import type { Direction } from '../types.ts'
 import type { ContextSource } from './certificate.ts'
 import { HandshakeError } from './handshake-error.ts'
+import { peerOfCertificate } from './peer-certificate.ts'
 
 /** What both sides name as the protocol inside, as libp2p's TLS does. */
 const ALPN = 'libp2p'
@@ -40,7 +41,7 @@ export async function secureChannel(channel: Duplex, options: SecureOptions): Pr
     if (channel.destroyed) throw new HandshakeError('the connection was closed before it was secured')
     socket = wrap(channel, direction, secureContext)
     await handshake(socket, signal)
-    return { socket, ...(await authenticate(socket, options.peer)) }
+    return { socket, ...authenticate(socket, options.peer) }
   } catch (error) {
     socket?.destroy()
     channel.destroy()
@@ -86,18 +87,11 @@ function handshake(socket: TLSSocket, signal: AbortSignal): Promise<void> {
   })
 }
 
-async function authenticate(socket: TLSSocket, expected: string | undefined): Promise<Omit<Secured, 'socket'>> {
+function authenticate(socket: TLSSocket, expected: string | undefined): Omit<Secured, 'socket'> {
   if (socket.alpnProtocol !== ALPN) throw new HandshakeError('TLS: the other side speaks another protocol inside')
-  const { raw } = socket.getPeerCertificate()
+  const { raw } = socket.getPeerX509Certificate() ?? {}
   if (raw === undefined) throw new HandshakeError('TLS: the other side shows no certificate')
-  const { verifyPeerCertificate } = await import('@libp2p/tls/utils')
-  const wanted = expected === undefined ? undefined : peerIdFromString(expected)
-  try {
-    const peerId = await verifyPeerCertificate(raw, wanted)
-    return { peerId, peer: peerId.toString() }
-  } catch (thrown) {
-    const error = thrown as Error
-    if (error.name === 'UnexpectedPeerError') throw netErrors.peer_id_mismatch('another node answers there')
-    throw new HandshakeError(`TLS: ${error.message}`, { cause: error })
-  }
+  const peer = peerOfCertificate(raw)
+  if (expected !== undefined && peer !== expected) throw netErrors.peer_id_mismatch('another node answers there')
+  return { peer, peerId: peerIdFromString(peer) }
 }
