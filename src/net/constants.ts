@@ -89,10 +89,16 @@ export const MAX_WANTED_PEERS = 2_000
 
 /** Of these dialled at once: a fleet's handshakes take seconds of a processor, and the dead must not hold up the rest. */
 export const MAX_PARALLEL_ATTEMPTS = 64
-/** Where the machine does not keep up: two connections that come about are better than thirty that run out of time. */
-export const MIN_PARALLEL_ATTEMPTS = 2
+/** Dialled at once at first: each that is over soon makes room for one more. */
+export const FIRST_PARALLEL_ATTEMPTS = 4
+/** Where the machine does not keep up: one connection that comes about is better than thirty that run out of time. */
+export const MIN_PARALLEL_ATTEMPTS = 1
 /** A timer that is so late is that of a machine that does not keep up; a busy moment costs some tens of milliseconds. */
 export const OVERLOADED_AFTER_MS = 100
+/** An attempt that succeeds only after so long, on a way around the world too, tells of a machine that does not keep up. */
+export const SLOW_ATTEMPT_MS = 2_000
+/** An attempt counts so long: by then TCP has given up on an address at which nobody is. */
+export const ATTEMPT_COUNTS_MS = 5_000
 
 /** Addresses kept of those that are announced for a peer: fewer than are tried at once, so that others are tried too. */
 export const MAX_DISCOVERED_ADDRESSES = 3

@@ -123,27 +123,3 @@ test('news of a peer has it tried at once, its delays starting over', async () =
   await pass(1_500)
   expect(at.get('away')).toHaveLength(3)
 })
-
-test('a thousand peers are not dialled all at once', async () => {
-  const clock = new ManualClock(0)
-  let underWay = 0
-  const dialler = new Dialler({
-    clock,
-    log: silentLogger,
-    counters: new Counters(),
-    connect: () => {
-      underWay += 1
-      return new Promise<never>(() => undefined)
-    },
-    isConnected: () => false,
-    mayDial: () => true,
-    isLone: () => false,
-    isImportant: () => false,
-    isRelay: () => false,
-  })
-  dialler.start()
-  for (let index = 0; index < 1_000; index++) dialler.want(`peer-${index}`, `peer-${index}`)
-  clock.advance(1_000)
-  expect(underWay).toBe(64)
-  dialler.stop()
-})

@@ -3,15 +3,8 @@ import type { Clock, TimerHandle } from '../base/clock.ts'
 import type { Counters } from '../base/counters.ts'
 import { toWarrenError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
-import {
-  FIRST_RETRY_MS,
-  MAX_PARALLEL_ATTEMPTS,
-  MAX_RETRY_MS,
-  MAX_WANTED_PEERS,
-  MIN_PARALLEL_ATTEMPTS,
-  MIN_RETRY_MS,
-  OVERLOADED_AFTER_MS,
-} from './constants.ts'
+import { FIRST_RETRY_MS, MAX_RETRY_MS, MAX_WANTED_PEERS, MIN_RETRY_MS } from './constants.ts'
+import { type DialOutcome, DialQueue } from './dial-queue.ts'
 import { LONE_MS, LONE_RETRY_MS } from './path/limits.ts'
 
 /** Peers lost last, of which at least one is likely to be back first. */
@@ -55,14 +48,17 @@ export class Dialler {
   readonly #init: DiallerInit
   readonly #wanted = new Map<string, Wanted>()
   readonly #recent = new Set<string>()
+  readonly #queue: DialQueue<Wanted>
   #running = false
-  #attempts = 0
-  /** Attempts that may be under way; fewer on a machine that does not keep up, where all of them would run out of time. */
-  #room = MIN_PARALLEL_ATTEMPTS
   #loneSinceMs: number | undefined
 
   constructor(init: DiallerInit) {
     this.#init = init
+    this.#queue = new DialQueue({
+      clock: init.clock,
+      attempt: (wanted) => this.#attempt(wanted),
+      isUrgent: ({ target }) => init.isImportant(target) || init.isRelay(target),
+    })
   }
 
   start(): void {
@@ -73,6 +69,7 @@ export class Dialler {
 
   stop(): void {
     this.#running = false
+    this.#queue.stop()
     for (const wanted of this.#wanted.values()) this.#clear(wanted)
   }
 
@@ -144,18 +141,24 @@ export class Dialler {
     const dueMs = clock.monotonicMs() + delayMs
     wanted.timer = clock.setTimeout(() => {
       wanted.timer = undefined
-      this.#noteLateness(clock.monotonicMs() - dueMs)
-      void this.#attempt(wanted)
+      this.#queue.noteLateness(clock.monotonicMs() - dueMs)
+      this.#queue.add(wanted)
     }, delayMs)
     wanted.timer.unref?.()
   }
 
-  async #attempt(wanted: Wanted): Promise<void> {
-    const { connect, isConnected, mayDial, counters } = this.#init
-    if (wanted.peer !== undefined && (isConnected(wanted.peer) || !mayDial(wanted.peer))) return
-    if (this.#attempts >= this.#room) return this.#schedule(wanted, FIRST_RETRY_MS)
+  /** Undefined where there is nothing to try; else the outcome. */
+  #attempt(wanted: Wanted): Promise<DialOutcome> | undefined {
+    const { isConnected, mayDial } = this.#init
+    if (!this.#running || this.#wanted.get(wanted.target) !== wanted) return undefined
+    if (wanted.peer !== undefined && (isConnected(wanted.peer) || !mayDial(wanted.peer))) return undefined
     wanted.dialling = true
-    this.#attempts += 1
+    return this.#dial(wanted)
+  }
+
+  async #dial(wanted: Wanted): Promise<DialOutcome> {
+    const { connect, isConnected, counters } = this.#init
+    let outcome: DialOutcome = 'connected'
     try {
       wanted.peer = await connect(wanted.target)
       startOver(wanted)
@@ -164,19 +167,15 @@ export class Dialler {
       const error = toWarrenError(thrown)
       counters.add('net_dials', 1, { outcome: error.code })
       this.#report(wanted, error.code, error.message)
+      outcome = error.code === 'peer_unreachable' ? 'unreachable' : 'failed'
     } finally {
       wanted.dialling = false
-      this.#attempts -= 1
     }
-    if (this.#wanted.get(wanted.target) !== wanted) return
-    if (wanted.peer === undefined || !isConnected(wanted.peer)) this.#schedule(wanted, this.#delayOf(wanted))
-  }
-
-  #noteLateness(lateMs: number): void {
-    this.#room =
-      lateMs > OVERLOADED_AFTER_MS
-        ? Math.max(MIN_PARALLEL_ATTEMPTS, Math.floor(this.#room / 2))
-        : Math.min(MAX_PARALLEL_ATTEMPTS, this.#room + 1)
+    const isStillWanted = this.#wanted.get(wanted.target) === wanted
+    if (isStillWanted && (wanted.peer === undefined || !isConnected(wanted.peer))) {
+      this.#schedule(wanted, this.#delayOf(wanted))
+    }
+    return outcome
   }
 
   /** The first failure of a row is worth a line, the others only for who looks closer. */
@@ -201,6 +200,7 @@ export class Dialler {
   }
 
   #clear(wanted: Wanted): void {
+    this.#queue.remove(wanted)
     if (wanted.timer !== undefined) this.#init.clock.clearTimeout(wanted.timer)
     wanted.timer = undefined
   }

@@ -1,5 +1,6 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import type { Clock } from '../../base/clock.ts'
 import { type IpScope, ipv6Groups, plainHost, scopeOf } from '../../base/ip-scope.ts'
 import { MAX_ADDRESS_LENGTH } from './limits.ts'
 
@@ -55,6 +56,35 @@ export interface Subnet {
   readonly address: string
   readonly bits: number
   readonly internal: boolean
+}
+
+/** Interfaces do not change while one piece of work runs, and asking for them costs a tenth of a millisecond. */
+const SUBNETS_KEPT_MS = 1_000
+
+/** Reads the networks that this machine is on, at most once a second: every address of every peer is held against them. */
+export class SubnetReader {
+  readonly #clock: Pick<Clock, 'monotonicMs'>
+  readonly #read: () => Subnet[]
+  #known: { subnets: Subnet[]; atMs: number } | undefined
+
+  constructor(clock: Pick<Clock, 'monotonicMs'>, read = ownSubnets) {
+    this.#clock = clock
+    this.#read = read
+  }
+
+  /** The networks that this machine was on a second ago at most. */
+  now(): readonly Subnet[] {
+    const nowMs = this.#clock.monotonicMs()
+    if (this.#known === undefined || nowMs - this.#known.atMs >= SUBNETS_KEPT_MS) {
+      this.#known = { subnets: this.#read(), atMs: nowMs }
+    }
+    return this.#known.subnets
+  }
+
+  /** Reads them anew the next time: something is known to have changed. */
+  changed(): void {
+    this.#known = undefined
+  }
 }
 
 /** The networks that this machine is on now. */

@@ -8,7 +8,7 @@ import type { Passage, PassageWish, Refusal } from '../relay/index.ts'
 import type { SignalOptions } from '../types.ts'
 import { AddressExchange } from './address-exchange.ts'
 import type { AddressRecord } from './address-record.ts'
-import { endpointOf, inDialOrder, ownSubnets, peerIn, withoutPeer } from './address-words.ts'
+import { endpointOf, inDialOrder, peerIn, SubnetReader, withoutPeer } from './address-words.ts'
 import { FailureBook } from './failures.ts'
 import { NEWS_RATE, SECOND_DIALS_AFTER_MS } from './limits.ts'
 import { NetworkMonitor } from './network-monitor.ts'
@@ -32,6 +32,7 @@ export class Paths {
   readonly #failures: FailureBook
   readonly #news: TokenBuckets
   readonly #monitor: NetworkMonitor
+  readonly #subnets: SubnetReader
   readonly #serving: RelayServing | undefined
   readonly #reach: Reach | undefined
   #relays: RelayUse | undefined
@@ -43,6 +44,7 @@ export class Paths {
     this.#init = init
     const { network, self, table } = init
     const { clock, log } = network
+    this.#subnets = new SubnetReader(clock)
     this.#failures = new FailureBook(clock, network.nameOf)
     this.#news = new TokenBuckets({ ...NEWS_RATE, clock })
     this.#store = new RecordStore({ self, file: network.recordsFile, allow: init.mayDial, clock, log })
@@ -206,7 +208,7 @@ export class Paths {
       ...book.of(peer, 'learned'),
       ...book.of(peer, 'discovered'),
     ]
-    return inDialOrder([...given, ...this.#usable(said)], ownSubnets()).slice(0, 2 * MAX_ADDRESSES_PER_PEER)
+    return inDialOrder([...given, ...this.#usable(said)], this.#subnets.now()).slice(0, 2 * MAX_ADDRESSES_PER_PEER)
   }
 
   /** Other members whose addresses are known. */
@@ -218,7 +220,7 @@ export class Paths {
   #usable(addresses: readonly string[]): string[] {
     const { network } = this.#init
     const configured = [...network.listen, ...network.staticPeers, ...(network.relay?.servers ?? [])]
-    const loopback = mayDialLoopback(configured, ownSubnets())
+    const loopback = mayDialLoopback(configured, this.#subnets.now())
     return dialable(addresses, { loopback, own: new Set(this.#init.addresses().map(withoutPeer)) })
   }
 
@@ -371,6 +373,7 @@ export class Paths {
     const { network, table, retryAll } = this.#init
     network.log.info({ why }, 'the network of this machine has changed')
     network.counters.add('net_changes', 1, { why })
+    this.#subnets.changed()
     this.#exchange.changed()
     table.check()
     this.#relays?.checkNow()
