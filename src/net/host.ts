@@ -121,7 +121,8 @@ export async function createHost({ network, onDiscovered, ...init }: HostInit): 
     connectionMonitor: { enabled: false },
     peerDiscovery: network.mdns ? [await mdnsDiscovery(onDiscovered)] : [],
     services: {
-      identify: identify(),
+      // Peers say what there is to know of them in their first talk; see docs/protocols/addresses.md.
+      identify: identify({ runOnConnectionOpen: false }),
       ping: ping({ maxInboundStreams: MAX_PING_STREAMS, maxOutboundStreams: MAX_PING_STREAMS }),
     },
   })) as Host

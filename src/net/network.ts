@@ -18,7 +18,7 @@ import { createPassageDesk } from './passage-desk.ts'
 import { ownSubnets } from './path/address-words.ts'
 import { Paths } from './path/paths.ts'
 import { Requests } from './path/requests.ts'
-import { PeerWords } from './peer-words.ts'
+import { PeerAgents } from './peer-agents.ts'
 import { ProtocolTable } from './protocols.ts'
 import type {
   Direction,
@@ -54,7 +54,7 @@ class Libp2pNetwork implements Network {
   readonly #requests: Requests
   readonly #desk: AdmissionDesk
   readonly #passages: AdmissionDesk | undefined
-  readonly #words = new PeerWords()
+  readonly #agents = new PeerAgents()
   readonly #connector: Connector
   readonly #discoveries: Discoveries
   /** Peers that a person has disconnected. */
@@ -130,6 +130,7 @@ class Libp2pNetwork implements Network {
       mayDial: (peer) => this.#allow(peer, 'outbound').allowed,
       mayAnswer: (peer) => this.#allow(peer, 'inbound').allowed,
       mayAsk: (peer) => this.#desk.isOpen(peer),
+      onAgent: (peer, agent) => this.#agents.note(peer, agent),
       want: (peer, delayMs) => this.#dialler.want(peer, peer, delayMs),
       retry: (peer) => this.#dialler.retry(peer),
       retryAll: () => this.#dialler.retryNow(),
@@ -147,7 +148,7 @@ class Libp2pNetwork implements Network {
   }
 
   addressesOf(peer: string): readonly string[] {
-    return this.#words.addressesOf(peer)
+    return this.#table.isConnected(peer) ? this.#paths.ownWordsOf(peer) : []
   }
 
   async start({ signal }: SignalOptions = {}): Promise<void> {
@@ -173,7 +174,6 @@ class Libp2pNetwork implements Network {
     this.#kit = kit
     const { host } = kit
     host.addEventListener('connection:open', ({ detail }: CustomEvent<Connection>) => this.#table.add(detail))
-    this.#words.watch(host, (peer, addresses) => this.#book.add(peer, addresses, 'learned'))
     try {
       await checkIpv6Ports(this.#init.listen)
       await this.#paths.load()
@@ -281,7 +281,7 @@ class Libp2pNetwork implements Network {
       log,
       counters,
       allow: (peer, direction) => this.#allow(peer, direction),
-      agentOf: (peer) => this.#words.agentOf(peer),
+      agentOf: (peer) => this.#agents.of(peer),
       onConnected: (peer) => {
         log.info({ peer }, 'connected')
         this.#dialler.onConnected(peer)
@@ -367,7 +367,7 @@ class Libp2pNetwork implements Network {
 
   #onDisconnected(peer: string): void {
     this.#init.log.info({ peer }, 'disconnected')
-    this.#words.forget(peer)
+    this.#agents.forget(peer)
     this.#dialler.onDisconnected(peer)
     this.events.emit('disconnected', { peer })
   }

@@ -30,6 +30,8 @@ const MAX_STREAMS = 6
 /** What the exchange of addresses needs. */
 export interface AddressExchangeInit {
   readonly self: string
+  /** The program that this node is. */
+  readonly agent: string
   readonly signer: Signer
   readonly store: RecordStore
   readonly handle: Handle
@@ -40,6 +42,8 @@ export interface AddressExchangeInit {
   describe(): Omit<AddressRecord, 'id' | 'sequence'> | undefined
   /** Hears of every record of another node that is newer than what was known. */
   onRecord(record: AddressRecord): void
+  /** Hears what a peer says that it is. */
+  onAgent(peer: string, agent: string): void
   readonly clock: Clock
   readonly log: Logger
   readonly counters: Counters
@@ -205,14 +209,16 @@ export class AddressExchange {
   }
 
   #talkWith(peer: string, signal: AbortSignal): AddressTalk {
-    const { self, store, clock, counters } = this.#init
+    const { self, agent, store, clock, counters, onAgent } = this.#init
     return {
       self,
+      agent,
       store,
       clock,
       signal,
       onSent: (bytes) => counters.add('net_address_bytes', bytes),
       take: (bytes) => this.#take(bytes, peer),
+      onAgent: (said) => onAgent(peer, said),
       onOffset: (offset) => this.#noteOffset(offset),
     }
   }

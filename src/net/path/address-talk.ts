@@ -11,8 +11,10 @@ import type { ClockOffset } from './types.ts'
 const envelope = z.string().max(MAX_RECORD_BYTES)
 const records = z.array(envelope).max(RECORDS_PER_MESSAGE)
 const time = z.number().finite()
+/** The program that a node is, for people. */
+const agent = z.string().max(256).optional()
 const message = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('hello'), now: time, digest: z.string().max(64), record: envelope.nullable() }),
+  z.object({ type: z.literal('hello'), now: time, digest: z.string().max(64), record: envelope.nullable(), agent }),
   z.object({ type: z.literal('same'), now: time }),
   z.object({ type: z.literal('have'), now: time, sequences: z.record(z.string().max(16), z.number()) }),
   z.object({ type: z.literal('records'), records }),
@@ -23,6 +25,8 @@ type Of<T extends Message['type']> = Extract<Message, { type: T }>
 /** What both sides of a conversation about addresses need. */
 export interface AddressTalk {
   readonly self: string
+  /** The program that this node is. */
+  readonly agent: string
   readonly store: RecordStore
   readonly clock: Clock
   readonly signal: AbortSignal
@@ -30,6 +34,8 @@ export interface AddressTalk {
   onSent(bytes: number): void
   /** Takes a record that the other side sent. */
   take(bytes: Uint8Array): void
+  /** Hears what the other side says that it is. */
+  onAgent(agent: string): void
   /** Hears how far the other side's clock is from this one's. */
   onOffset(offset: ClockOffset): void
 }
@@ -39,6 +45,7 @@ export async function leadTalk(stream: Stream, talk: AddressTalk): Promise<void>
   const sentMs = talk.clock.monotonicMs()
   await send(stream, talk, helloOf(stream, talk))
   const hello = await expectMessage(stream, talk, 'hello')
+  if (hello.agent !== undefined) talk.onAgent(hello.agent)
   noteOffset(stream.peer, { talk, theirs: hello.now, sentMs })
   takeAll(hello.record === null ? [] : [hello.record], talk)
   await goOn(stream, talk, hello.digest)
@@ -55,6 +62,7 @@ export async function answerTalk(stream: Stream, talk: AddressTalk): Promise<voi
   const sentMs = talk.clock.monotonicMs()
   const own = helloOf(stream, talk)
   await send(stream, talk, own)
+  if (first.agent !== undefined) talk.onAgent(first.agent)
   takeAll(first.record === null ? [] : [first.record], talk)
   const next = await nextMessage(stream, talk)
   if (next?.type !== 'same' && next?.type !== 'have') throw unexpected(next)
@@ -111,10 +119,10 @@ async function readToEnd(stream: Stream, talk: AddressTalk): Promise<void> {
   }
 }
 
-function helloOf(stream: Stream, { self, store, clock }: AddressTalk): Of<'hello'> {
+function helloOf(stream: Stream, { self, store, clock, agent }: AddressTalk): Of<'hello'> {
   const own = store.of(self)
   const record = own === undefined ? null : textOf(own)
-  return { type: 'hello', now: clock.now(), digest: store.digestWithout(self, stream.peer), record }
+  return { type: 'hello', now: clock.now(), digest: store.digestWithout(self, stream.peer), record, agent }
 }
 
 function recordsMessage(told: readonly SignedRecord[]): Of<'records'> {

@@ -23,6 +23,8 @@ export interface PathsInit {
   mayAnswer(peer: string): boolean
   /** Whether a stranger may ask this node for admission now. */
   mayAsk(peer: string): boolean
+  /** Hears what a peer says that it is. */
+  onAgent(peer: string, agent: string): void
   /** Stays connected with a peer from now on. */
   want(peer: string, delayMs: number): void
   /** Tries a peer at once where it is not connected. */

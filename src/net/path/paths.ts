@@ -211,6 +211,11 @@ export class Paths {
     return inDialOrder([...given, ...this.#usable(said)], this.#subnets.now()).slice(0, 2 * MAX_ADDRESSES_PER_PEER)
   }
 
+  /** The addresses that a peer names as its own. */
+  ownWordsOf(peer: string): readonly string[] {
+    return this.#store.of(peer)?.record.addresses ?? []
+  }
+
   /** Other members whose addresses are known. */
   known(): string[] {
     return this.#store.all().flatMap(({ record }) => (record.id === this.#init.self ? [] : [record.id]))
@@ -240,6 +245,7 @@ export class Paths {
     const { clock, log, counters } = network
     return new AddressExchange({
       self,
+      agent: network.agent,
       signer,
       store: this.#store,
       handle,
@@ -247,6 +253,7 @@ export class Paths {
       connected: () => table.peers(),
       describe: () => this.#describeSelf(),
       onRecord: (record) => this.#onRecord(record),
+      onAgent: this.#init.onAgent,
       clock,
       log,
       counters,
