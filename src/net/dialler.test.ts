@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { ManualClock } from '../base/clock.ts'
 import { Counters } from '../base/counters.ts'
 import { silentLogger } from '../base/log.ts'
+import { FIRST_PARALLEL_ATTEMPTS } from './constants.ts'
 import { Dialler } from './dialler.ts'
 import { netErrors } from './errors.ts'
 import { LONE_MS, LONE_RETRY_MS } from './path/limits.ts'
@@ -122,4 +123,29 @@ test('news of a peer has it tried at once, its delays starting over', async () =
   dialler.retry('away')
   await pass(1_500)
   expect(at.get('away')).toHaveLength(3)
+})
+
+test('who asks for many connections gets them in turn, with the outcome of each', async () => {
+  const { dialler, up, at, pass } = create({ others: 1 })
+  for (let index = 0; index < 20; index++) up.add(`peer-${index}`)
+  dialler.start()
+  const connecting = Array.from({ length: 20 }, (_, index) => dialler.connect(`peer-${index}`))
+  expect(at.size).toBe(FIRST_PARALLEL_ATTEMPTS)
+  expect(await Promise.all(connecting)).toEqual([...up])
+  await expect(dialler.connect('away')).rejects.toMatchObject({ code: 'peer_unreachable' })
+  await pass(5_000)
+  expect(at.get('away')).toHaveLength(1)
+})
+
+test('who no longer waits for a connection loses the turn', async () => {
+  const { dialler, at } = create({ others: 1 })
+  dialler.start()
+  const first = Array.from({ length: FIRST_PARALLEL_ATTEMPTS }, (_, index) => dialler.connect(`away-${index}`))
+  const stop = new AbortController()
+  const given = dialler.connect('late', { signal: stop.signal })
+  stop.abort(new Error('enough'))
+  await expect(given).rejects.toThrow('enough')
+  await Promise.allSettled(first)
+  expect(at.has('late')).toBe(false)
+  await expect(dialler.connect('later', { signal: stop.signal })).rejects.toThrow('enough')
 })

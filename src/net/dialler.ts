@@ -6,6 +6,7 @@ import type { Logger } from '../base/log.ts'
 import { FIRST_RETRY_MS, MAX_RETRY_MS, MAX_WANTED_PEERS, MIN_RETRY_MS } from './constants.ts'
 import { type DialOutcome, DialQueue } from './dial-queue.ts'
 import { LONE_MS, LONE_RETRY_MS } from './path/limits.ts'
+import type { SignalOptions } from './types.ts'
 
 /** Peers lost last, of which at least one is likely to be back first. */
 const MAX_RECENT = 8
@@ -15,7 +16,7 @@ interface DiallerInit {
   log: Logger
   counters: Counters
   /** Connects to a peer id or multiaddr and gives the id of who answered. */
-  connect: (target: string) => Promise<string>
+  connect: (target: string, options?: SignalOptions) => Promise<string>
   isConnected: (peer: string) => boolean
   /** False where there is no point in trying now; `retryNow` comes when that may have changed. */
   mayDial: (peer: string) => boolean
@@ -39,6 +40,12 @@ interface Wanted {
   missedSinceMs: number
 }
 
+/** Someone who needs a connection, and waits for a turn. */
+interface Errand {
+  readonly target: string
+  run(): Promise<DialOutcome> | undefined
+}
+
 /**
  * Stays connected with the wanted peers: dials them, and again after 0.25, 1, 2, 4 … 60 s. With every connection lost,
  * those that help most are tried twice a second for five minutes; the first success has all the others tried at once.
@@ -48,7 +55,7 @@ export class Dialler {
   readonly #init: DiallerInit
   readonly #wanted = new Map<string, Wanted>()
   readonly #recent = new Set<string>()
-  readonly #queue: DialQueue<Wanted>
+  readonly #queue: DialQueue<Wanted | Errand>
   #running = false
   #loneSinceMs: number | undefined
 
@@ -56,7 +63,7 @@ export class Dialler {
     this.#init = init
     this.#queue = new DialQueue({
       clock: init.clock,
-      attempt: (wanted) => this.#attempt(wanted),
+      attempt: (item) => ('run' in item ? item.run() : this.#attempt(item)),
       isUrgent: ({ target }) => init.isImportant(target) || init.isRelay(target),
     })
   }
@@ -83,6 +90,30 @@ export class Dialler {
     const wanted = known ?? newWanted({ target, peer, missedSinceMs: this.#init.clock.monotonicMs() })
     this.#wanted.set(target, wanted)
     this.#schedule(wanted, delayMs)
+  }
+
+  /**
+   * Connects once and in its turn, for what can wait and asks for many: a table that looks for contacts. Fails as the
+   * connecting does, or with the signal's reason.
+   */
+  connect(target: string, { signal }: SignalOptions = {}): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => {
+        this.#queue.remove(errand)
+        reject(signal?.reason)
+      }
+      const errand: Errand = {
+        target,
+        run: () => {
+          const connecting = this.#init.connect(target, { signal })
+          connecting.then(resolve, reject).finally(() => signal?.removeEventListener('abort', giveUp))
+          return connecting.then(() => 'connected', outcomeOf)
+        },
+      }
+      if (signal?.aborted) return giveUp()
+      signal?.addEventListener('abort', giveUp, { once: true })
+      this.#queue.add(errand)
+    })
   }
 
   isWanted(peer: string): boolean {
@@ -167,7 +198,7 @@ export class Dialler {
       const error = toWarrenError(thrown)
       counters.add('net_dials', 1, { outcome: error.code })
       this.#report(wanted, error.code, error.message)
-      outcome = error.code === 'peer_unreachable' ? 'unreachable' : 'failed'
+      outcome = outcomeOf(error)
     } finally {
       wanted.dialling = false
     }
@@ -204,6 +235,10 @@ export class Dialler {
     if (wanted.timer !== undefined) this.#init.clock.clearTimeout(wanted.timer)
     wanted.timer = undefined
   }
+}
+
+function outcomeOf(thrown: unknown): DialOutcome {
+  return toWarrenError(thrown).code === 'peer_unreachable' ? 'unreachable' : 'failed'
 }
 
 function newWanted(known: Pick<Wanted, 'target' | 'peer' | 'missedSinceMs'>): Wanted {

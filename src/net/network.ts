@@ -308,11 +308,11 @@ class Libp2pNetwork implements Network {
       addressesOf: (peer) => this.#paths.candidates(peer),
       connect: async (peer, { addresses }) => {
         this.#book.add(peer, addresses, 'learned')
-        await this.#connector.connect(peer)
+        await this.#dialler.connect(peer)
         return this.#table.mustPrefer(peer)
       },
       seeds: () => [...(relay?.servers ?? []), ...staticPeers, ...this.#paths.known().slice(0, MAX_SEEDS)],
-      reach: (seed, options) => this.#connector.connect(seed, options),
+      reach: (seed, options) => this.#dialler.connect(seed, options),
       events: this.events,
       clock,
       log,
@@ -326,7 +326,7 @@ class Libp2pNetwork implements Network {
       clock,
       log,
       counters,
-      connect: (target) => this.#connector.connect(target),
+      connect: (target, options) => this.#connector.connect(target, options),
       isConnected: (peer) => this.#table.isConnected(peer),
       mayDial: (peer) => this.#allow(peer, 'outbound').allowed,
       isLone: () => this.#table.peers().length === 0,
