@@ -125,6 +125,17 @@ test('news of a peer has it tried at once, its delays starting over', async () =
   expect(at.get('away')).toHaveLength(3)
 })
 
+test('news of a peer that is to dial first leave it its time', async () => {
+  const { dialler, at, pass } = create({ others: 1 })
+  dialler.start()
+  dialler.want('second', 'second', 500)
+  dialler.retry('second', 500)
+  await pass(400)
+  expect(at.has('second')).toBe(false)
+  await pass(200)
+  expect(at.get('second')).toHaveLength(1)
+})
+
 test('who asks for many connections gets them in turn, with the outcome of each', async () => {
   const { dialler, up, at, pass } = create({ others: 1 })
   for (let index = 0; index < 20; index++) up.add(`peer-${index}`)

@@ -120,12 +120,12 @@ export class Dialler {
     return this.#wanted.has(peer) || [...this.#wanted.values()].some((wanted) => wanted.peer === peer)
   }
 
-  /** Tries one at once, its delays starting over: something new is known of it. */
-  retry(peer: string): void {
+  /** Tries one at once or after a while, its delays starting over: something new is known of it. */
+  retry(peer: string, delayMs = 0): void {
     for (const wanted of this.#wanted.values()) {
       if (wanted.peer !== peer) continue
       startOver(wanted)
-      this.#schedule(wanted, 0)
+      this.#schedule(wanted, delayMs)
     }
   }
 

@@ -132,7 +132,7 @@ class Libp2pNetwork implements Network {
       mayAsk: (peer) => this.#desk.isOpen(peer),
       onAgent: (peer, agent) => this.#agents.note(peer, agent),
       want: (peer, delayMs) => this.#dialler.want(peer, peer, delayMs),
-      retry: (peer) => this.#dialler.retry(peer),
+      retry: (peer, delayMs) => this.#dialler.retry(peer, delayMs),
       retryAll: () => this.#dialler.retryNow(),
       dial: (address, options) => this.#connector.dial(address, options),
       lookUp: async (peer, options) => (await this.#dht?.findPeer(peer, options)) ?? [],

@@ -27,8 +27,8 @@ export interface PathsInit {
   onAgent(peer: string, agent: string): void
   /** Stays connected with a peer from now on. */
   want(peer: string, delayMs: number): void
-  /** Tries a peer at once where it is not connected. */
-  retry(peer: string): void
+  /** Tries a peer after a while where it is not connected, its delays starting over. */
+  retry(peer: string, delayMs: number): void
   /** Tries everybody at once who is not connected. */
   retryAll(): void
   /** A new connection to one address; `mayReach` says to which IP addresses its name may lead. */

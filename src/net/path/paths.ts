@@ -368,12 +368,16 @@ export class Paths {
     if (!this.#news.take(record.id)) return
     if (table.isConnected(record.id)) return void this.#upgrades?.retry(record.id)
     this.#want(record.id)
-    retry(record.id)
+    retry(record.id, this.#delayOf(record.id))
   }
 
   /** Two that hear of each other at the same time need one connection: one begins, the other where that fails. */
   #want(peer: string): void {
-    if (this.#init.mayDial(peer)) this.#init.want(peer, this.#init.self < peer ? 0 : SECOND_DIALS_AFTER_MS)
+    if (this.#init.mayDial(peer)) this.#init.want(peer, this.#delayOf(peer))
+  }
+
+  #delayOf(peer: string): number {
+    return this.#init.self < peer ? 0 : SECOND_DIALS_AFTER_MS
   }
 
   #onNetworkChange(why: string): void {
