@@ -1,5 +1,6 @@
 /** One member of the network that bench/dht.ts measures, in a process of its own, told what to do over its IPC channel. */
 import { randomBytes } from 'node:crypto'
+import { flushCompileCache } from 'node:module'
 import { memoryUsage } from 'node:process'
 import { systemClock } from '../src/base/clock.ts'
 import { Counters } from '../src/base/counters.ts'
@@ -41,6 +42,8 @@ const network = createNetwork({
 })
 await network.start()
 const dht = network.dht as NonNullable<typeof network.dht>
+// For the members that start later; this one is killed in the end.
+flushCompileCache()
 say(0, 0)
 process.on('message', async (order: Order) => {
   const started = performance.now()
@@ -57,7 +60,7 @@ process.on('disconnect', () => process.exit())
 async function obey(order: Order): Promise<Answer['found']> {
   switch (order.do) {
     case 'bootstrap':
-      for (const seed of order.seeds) await network.connect(seed)
+      await reach(order.seeds)
       return (await dht.bootstrap()).contacts
     case 'provide':
       return dht.provide(Buffer.from(order.key))
@@ -78,6 +81,15 @@ async function obey(order: Order): Promise<Answer['found']> {
       await network.stop()
       return 0
   }
+}
+
+/** As a node does with the peers of its config: it tries them until they answer. The first member has none. */
+async function reach(seeds: readonly string[]): Promise<void> {
+  if (seeds.length === 0) return
+  const { promise, resolve } = Promise.withResolvers<void>()
+  network.events.on('connected', () => resolve())
+  for (const seed of seeds) await network.addAddress(seed.replace(/.*\/p2p\//, ''), [seed])
+  if (network.connections().length === 0) await promise
 }
 
 function say(ms: number, found: Answer['found'], error?: string): void {
