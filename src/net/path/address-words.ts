@@ -26,6 +26,14 @@ export function endpointOf(address: string): Endpoint | undefined {
   return fits ? { host, port, isIp: kind === 'ip4' || kind === 'ip6' } : undefined
 }
 
+/** Host and port of those multiaddrs that are by IP address. */
+export function ipEndpointsOf(addresses: readonly string[]): Pick<Endpoint, 'host' | 'port'>[] {
+  return addresses.flatMap((address) => {
+    const endpoint = endpointOf(withoutPeer(address))
+    return endpoint?.isIp === true ? [{ host: endpoint.host, port: endpoint.port }] : []
+  })
+}
+
 /** The address without the peer id at its end. */
 export function withoutPeer(address: string): string {
   return address.replace(/\/p2p\/[^/]+$/, '')

@@ -84,10 +84,8 @@ test('one that says again and again where it is has others dial it a few times a
     const before = rounds()
     // Nobody listens there.
     await say(['/ip4/127.0.0.1/tcp/1'])
-    await expect
-      .poll(rounds, { timeout: 100, interval: 10 })
-      .toBeGreaterThan(before)
-      .catch(() => undefined)
+    const isDialled = expect.poll(rounds, news < NEWS_RATE.burst - 1 ? {} : { timeout: 100, interval: 10 })
+    await isDialled.toBeGreaterThan(before).catch(() => undefined)
   }
   expect(rounds()).toBeGreaterThanOrEqual(NEWS_RATE.burst - 1)
   // Besides those at once, what everybody does whose dials fail: after 0.25, 1, 2 s and so on, for as long as this took.

@@ -8,7 +8,7 @@ import type { Passage, PassageWish, Refusal } from '../relay/index.ts'
 import type { SignalOptions } from '../types.ts'
 import { AddressExchange } from './address-exchange.ts'
 import type { AddressRecord } from './address-record.ts'
-import { endpointOf, inDialOrder, peerIn, SubnetReader, withoutPeer } from './address-words.ts'
+import { inDialOrder, ipEndpointsOf, peerIn, SubnetReader, withoutPeer } from './address-words.ts'
 import { FailureBook } from './failures.ts'
 import { NEWS_RATE, SECOND_DIALS_AFTER_MS } from './limits.ts'
 import { NetworkMonitor } from './network-monitor.ts'
@@ -336,11 +336,7 @@ export class Paths {
       opener,
       upgrader,
       stunServers: () => reach.stunServers(),
-      localAddresses: () =>
-        addresses().flatMap((address) => {
-          const endpoint = endpointOf(withoutPeer(address))
-          return endpoint === undefined || !endpoint.isIp ? [] : [{ host: endpoint.host, port: endpoint.port }]
-        }),
+      localAddresses: () => ipEndpointsOf(addresses()),
       mappedAddresses: () => [...reach.mapped(), ...reach.confirmed()],
       wasSeenAt: (peer, host) => this.#relays?.wasSeenAt(peer, host) === true,
       clock,
@@ -371,14 +367,12 @@ export class Paths {
     retry(record.id, this.#delayOf(record.id))
   }
 
-  /** Two that hear of each other at the same time need one connection: one begins, the other where that fails. */
   #want(peer: string): void {
     if (this.#init.mayDial(peer)) this.#init.want(peer, this.#delayOf(peer))
   }
 
-  #delayOf(peer: string): number {
-    return this.#init.self < peer ? 0 : SECOND_DIALS_AFTER_MS
-  }
+  /** Two that hear of each other at the same time need one connection: one begins, the other where that fails. */
+  readonly #delayOf = (peer: string): number => (this.#init.self < peer ? 0 : SECOND_DIALS_AFTER_MS)
 
   #onNetworkChange(why: string): void {
     const { network, table, retryAll } = this.#init
