@@ -1,5 +1,7 @@
 /** Time for the whole membership proof: four short messages, so a slow relay on another continent needs 1 s of it. */
 export const PROOF_TIMEOUT_MS = 5_000
+/** The same on the side that dialled: it has chosen to wait, and a node that a whole fleet dials at once answers late. */
+export const DIALLER_PROOF_TIMEOUT_MS = 15_000
 /** No message of the proof is longer; the longest real one holds eight proofs of 32 bytes. */
 export const PROOF_MAX_BYTES = 512
 /** Network keys tried at once: one, or two during a rotation; the rest is room for rotations that overlap. */

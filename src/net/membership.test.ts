@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import net from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { Counters } from '../base/counters.ts'
-import { PING_PROTOCOL } from './constants.ts'
+import { PING_PROTOCOL, PROOF_TIMEOUT_MS } from './constants.ts'
 import { addressOf, nextEvent, TEST_KEY, testNetwork, withNetworks } from './fixtures/networks.ts'
 import { CHANNELS, newIdentity, securedNode } from './fixtures/secured.ts'
 import { channelBinding } from './proof-exchange.ts'
@@ -133,6 +134,44 @@ test('a dial that this node gives up amid the proof was refused by nobody', asyn
       expect(refusals).toEqual([other.id])
     })
   } finally {
+    await silent.stop()
+  }
+})
+
+test('who dials waits longer for a proof than strangers are waited for', async () => {
+  const short: AbortController[] = []
+  const timeout = vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+    const limit = new AbortController()
+    if (ms <= PROOF_TIMEOUT_MS) short.push(limit)
+    return limit.signal
+  })
+  const dialled = Promise.withResolvers<void>()
+  const silent = await securedNode({
+    over: 'TLS',
+    talk: ({ direction }) => {
+      if (direction === 'inbound') dialled.resolve()
+      return new Promise(() => undefined)
+    },
+  })
+  const stop = new AbortController()
+  try {
+    await withNetworks([{}], async (network) => {
+      const refusals: string[] = []
+      network.events.on('refused', ({ direction }) => refusals.push(direction))
+      const connecting = network.connect(silent.getMultiaddrs()[0]?.toString() as string, { signal: stop.signal })
+      await dialled.promise
+      silent.dial(multiaddr(addressOf(network))).catch(() => undefined)
+      await vi.waitFor(() => expect(short).not.toEqual([]))
+      const refused = nextEvent(network, 'refused')
+      for (const limit of short) limit.abort(new Error('time is over'))
+      expect(await refused).toMatchObject({ direction: 'inbound', reason: 'its membership proof did not come' })
+      await setImmediate()
+      expect(refusals).toEqual(['inbound'])
+      stop.abort(new Error('enough'))
+      await expect(connecting).rejects.toThrow('enough')
+    })
+  } finally {
+    timeout.mockRestore()
     await silent.stop()
   }
 })

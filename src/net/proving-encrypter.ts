@@ -1,7 +1,7 @@
 import type { ConnectionEncrypter } from '@libp2p/interface'
 import { toWarrenError } from '../base/errors.ts'
 import type { AdmissionDesk } from './admission-desk.ts'
-import { PROOF_TIMEOUT_MS } from './constants.ts'
+import { DIALLER_PROOF_TIMEOUT_MS, PROOF_TIMEOUT_MS } from './constants.ts'
 import { netErrors } from './errors.ts'
 import { requestTranscript } from './proof.ts'
 import { channelBinding, greetAsListener, noncesOf, proveAsDialler, proveAsListener } from './proof-exchange.ts'
@@ -64,7 +64,7 @@ export function provingEncrypter<C>(
 /** Resolves to the talk that the dialler wants in place of the proof; undefined where the proof has succeeded. */
 async function prove(secured: SecuredChannel, { self, gate, proof, passages }: ProvingInit) {
   const { channel, peer, address, direction, protocol } = secured
-  const timeout = AbortSignal.timeout(PROOF_TIMEOUT_MS)
+  const timeout = AbortSignal.timeout(direction === 'outbound' ? DIALLER_PROOF_TIMEOUT_MS : PROOF_TIMEOUT_MS)
   const signal = secured.signal === undefined ? timeout : AbortSignal.any([timeout, secured.signal])
   const known = { networkId: proof.networkId(), channel: protocol }
   const keys = proof.keys()
