@@ -121,6 +121,28 @@ test('a member that is removed leaves the table and is asked and heard no more',
   )
 })
 
+test('a record that a first look does not find is looked for once more', async () => {
+  const strangers = new Set<string>()
+  const refused = (): number => keeper.counters.get('net_dht_refused', { cause: 'no_member' })
+  // Once it has turned somebody away it takes everybody.
+  const isMember = (peer: string): boolean => !strangers.has(peer) || refused() > 0
+  const keeper = await startMember({ isMember })
+  try {
+    await withStarted([{}, {}], async ([owner, finder]) => {
+      await owner.host.dial(multiaddr(keeper.addresses()[0] as string))
+      await expect.poll(() => owner.dht.size()).toBe(1)
+      expect(await owner.dht.put('/warren/thing', Buffer.from('mine'))).toBe(1)
+      strangers.add(finder.id)
+      await finder.host.dial(multiaddr(keeper.addresses()[0] as string))
+      await expect.poll(() => finder.dht.size()).toBe(1)
+      expect(await finder.dht.get('/warren/thing')).toMatchObject({ author: owner.id })
+      expect(refused()).toBe(1)
+    })
+  } finally {
+    await keeper.stop()
+  }
+})
+
 test('a peer that leaves is no contact, and one again when it is back', async () => {
   await withStarted([{}, {}], async ([node, other]) => {
     const address = multiaddr(other.addresses()[0] as string)

@@ -200,11 +200,16 @@ export class DistributedTable implements Dht {
     const { kad } = await this.#ready(signal)
     const nowMs = this.#init.clock.now()
     const rules = { isMember: (peer: string) => peer === this.#self || this.#init.isMember(peer), nowMs }
-    const found = await this.#lookup('looking for a record', { signal }, (within) =>
-      valuesIn(kad.get(Buffer.from(key), { signal: within }), RECORD_QUORUM),
-    )
+    const ask = (): Promise<Uint8Array[]> =>
+      this.#lookup('looking for a record', { signal }, (within) =>
+        valuesIn(kad.get(Buffer.from(key), { signal: within }), RECORD_QUORUM),
+      )
     const own = this.#kept?.record(key)
-    return bestOf(key, own === undefined ? found : [own, ...found], rules)
+    const found = bestOf(key, [...(own === undefined ? [] : [own]), ...(await ask())], rules)
+    if (found !== undefined || this.size() === 0) return found
+    // As with providers: the own view may be too narrow yet.
+    await this.#lookAround(signal)
+    return bestOf(key, await ask(), rules)
   }
 
   size(): number {
