@@ -18,8 +18,10 @@ const STARTS_AT_ONCE = 4
 const ROUNDS = 30
 /** As many as keep a record: a table is then as good as any. */
 const ENOUGH_CONTACTS = 12
-const SETTLE_MS = 120_000
-const POLL_MS = 500
+/** Nobody has met anybody new for so long: the members are done connecting, and what is measured is the table. */
+const QUIET_MS = 5_000
+const SETTLE_MS = 240_000
+const POLL_MS = 1_000
 const STEP_TIMEOUT_MS = 120_000
 /** No new size, and no further lookup, after that. */
 const TIMEOUT_MS = 9 * 60_000
@@ -76,19 +78,22 @@ async function measureSize(
     })
     if (Date.now() > until) return { misses: null }
     say(`${size} nodes look for each other, all at once`)
+    const beganMs = performance.now()
     const joined = await Promise.all(
       nodes.map((node, at) =>
         ask(node, { do: 'bootstrap', seeds: pick(nodes.slice(0, at), 1 + (at % 3)).map(addressOf) }),
       ),
     )
-    const settledMs = await settle(nodes)
-    say(`lookups, after ${round(settledMs)} ms`)
-    const { times, misses } = await lookUp(nodes, until)
+    const settled = await settle(nodes, beganMs)
+    say(
+      `lookups, after ${settled.enough_s} s until each had enough contacts, ${settled.settle_s} s until the last new one`,
+    )
+    const { times, misses } = await lookUp(nodes, { until, say })
     const reports = await Promise.all(nodes.map((node) => ask(node, { do: 'report' })))
     const memory = await Promise.all(nodes.map(({ child }) => memoryOf(child.pid as number)))
     return {
       bootstrap_p50_ms: round(median(joined.map(({ ms }) => ms))),
-      settle_ms: round(settledMs),
+      ...settled,
       bootstrap_max_ms: round(Math.max(...joined.map(({ ms }) => ms))),
       ...Object.fromEntries(
         Object.entries(times).flatMap(([verb, all]) => [
@@ -108,21 +113,38 @@ async function measureSize(
   }
 }
 
-/** Waits until each node has found a few others by itself: a hundred that begin at once keep two processors busy a while. */
-async function settle(nodes: readonly Node[]): Promise<number> {
-  const started = performance.now()
+/**
+ * Waits until each node has found enough others by itself and none has found a new one for a while: a hundred that begin
+ * at once keep two processors busy for minutes. Gives the seconds since then until each had enough, and until the last
+ * new one; null for what did not come about.
+ */
+async function settle(
+  nodes: readonly Node[],
+  beganMs: number,
+): Promise<{ enough_s: number | null; settle_s: number | null }> {
+  const enough = Math.min(ENOUGH_CONTACTS, nodes.length - 1)
+  const most = nodes.map(() => 0)
+  let enoughS: number | null = null
+  let lastNewMs = 0
   for (;;) {
     const reports = await Promise.all(nodes.map((node) => ask(node, { do: 'report' })))
-    const thin = reports.filter(({ contacts }) => contacts < Math.min(ENOUGH_CONTACTS, nodes.length - 1))
-    const ms = performance.now() - started
-    if (thin.length === 0 || ms > SETTLE_MS) return ms
+    const ms = performance.now() - beganMs
+    for (const [at, { contacts }] of reports.entries()) {
+      if (contacts <= (most[at] as number)) continue
+      most[at] = contacts
+      lastNewMs = ms
+    }
+    if (reports.every(({ contacts }) => contacts >= enough)) enoughS ??= round(ms / 1000, 1)
+    if (enoughS !== null && ms - lastNewMs >= QUIET_MS)
+      return { enough_s: enoughS, settle_s: round(lastNewMs / 1000, 1) }
+    if (ms > SETTLE_MS) return { enough_s: enoughS, settle_s: null }
     await sleep(POLL_MS)
   }
 }
 
 async function lookUp(
   nodes: readonly Node[],
-  until: number,
+  { until, say }: { until: number; say: BenchContext['say'] },
 ): Promise<{ times: Record<Verb, number[]>; misses: number | null }> {
   const times: Record<Verb, number[]> = { provide: [], find: [], find_peer: [], put: [], get: [] }
   let misses = 0
@@ -135,14 +157,28 @@ async function lookUp(
     if (Date.now() > until) return { times, misses: null }
     const [from, by] = pick(nodes, 2) as [Node, Node]
     const key = `/warren/bench/${at}`
-    await timed('provide', from, { do: 'provide', key })
+    const provided = await timed('provide', from, { do: 'provide', key })
     const provider = await timed('find', by, { do: 'find', key })
     const peer = await timed('find_peer', by, { do: 'findPeer', peer: from.id })
-    await timed('put', from, { do: 'put', key })
+    const put = await timed('put', from, { do: 'put', key })
     const record = await timed('get', by, { do: 'get', key })
-    misses += [has(provider, from.id), hasPort(peer, from.address), has(record, key)].filter((hit) => !hit).length
+    const missed = [
+      { verb: 'find', hit: has(provider, from.id), answer: provider, told: provided },
+      { verb: 'find_peer', hit: hasPort(peer, from.address), answer: peer, told: undefined },
+      { verb: 'get', hit: has(record, key), answer: record, told: put },
+    ].filter(({ hit }) => !hit)
+    misses += missed.length
+    for (const { verb, answer, told } of missed)
+      say(`round ${at}: ${verb} missed, ${wordsOf(answer)}; ${wordsOf(told)}`)
   }
   return { times, misses }
+}
+
+/** What is worth knowing of a lookup that failed, or of the storing before it. */
+function wordsOf(answer: Answer | undefined): string {
+  if (answer === undefined) return 'nothing was to be told before'
+  const { found, ms, contacts, error } = answer
+  return `${error ?? `found ${found}`} after ${round(ms)} ms with ${contacts} contacts`
 }
 
 function has({ found }: Answer, wanted: string): boolean {
